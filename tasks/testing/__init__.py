@@ -1,0 +1,35 @@
+"""The test kit for jobs, ours and other people's: a whole `Context` in memory, and a guard that proves a check only reads."""
+
+from tasks.testing.fakes import (
+    CancelSwitch,
+    FakeArtifacts,
+    FakeClock,
+    FakeCommands,
+    FakeContext,
+    FakeHistory,
+    FakeLedger,
+    FakeLog,
+    FakeProgress,
+    FakeSecrets,
+    FakeTls,
+    finished,
+)
+from tasks.testing.guard import ReadOnlyViolation, read_only, run_check
+
+__all__ = [
+    "CancelSwitch",
+    "FakeArtifacts",
+    "FakeClock",
+    "FakeCommands",
+    "FakeContext",
+    "FakeHistory",
+    "FakeLedger",
+    "FakeLog",
+    "FakeProgress",
+    "FakeSecrets",
+    "FakeTls",
+    "ReadOnlyViolation",
+    "finished",
+    "read_only",
+    "run_check",
+]
