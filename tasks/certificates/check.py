@@ -1,0 +1,93 @@
+"""The check: resolve, probe everything at once, and answer entry by entry as each is complete."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from tasks.certificates.answers import Look, answers, failed
+from tasks.certificates.entry import CertificateEntry, CertificatesParams
+from tasks.certificates.evidence import leaf_fact, subject_at
+from tasks.certificates.judging import Presented, Thresholds, judge
+from tasks.certificates.targets import Target, targets
+from tasks.certificates.trust import Trust
+from tasks.context import Context, Handshake, Probe, ProbeFailure
+from tasks.job import Job
+from tasks.model import Answer
+
+
+@dataclass(slots=True, kw_only=True)
+class _Watched:
+    """One entry while its probes come back."""
+
+    entry: CertificateEntry
+    thresholds: Thresholds
+    outstanding: int
+    looks: list[Look] = field(default_factory=list)
+    failures: list[tuple[Probe, ProbeFailure]] = field(default_factory=list)
+
+
+def check(ctx: Context, params: CertificatesParams) -> Iterator[Answer]:
+    entries = ctx.entries(CertificateEntry)
+    done = 0
+    wanted: dict[Probe, list[_Watched]] = {}
+    for target in targets(ctx, entries):
+        if target.blocked:
+            done += 1
+            ctx.progress(done, len(entries), target.entry.name)
+            yield target.blocked
+        _want(wanted, target, params)
+    for probe, result in ctx.tls.handshakes(wanted, cancelled=ctx.cancelled):
+        for watched in wanted[probe]:
+            _note(ctx, watched, probe, result)
+            if watched.outstanding == 0:
+                done += 1
+                ctx.progress(done, len(entries), watched.entry.name)
+                yield from _complete(ctx, watched)
+        ctx.checkpoint()
+    ctx.checkpoint()
+
+
+def _want(wanted: dict[Probe, list[_Watched]], target: Target, params: CertificatesParams) -> None:
+    entry = target.entry
+    critical = entry.critical_below or params.critical_below
+    thresholds = Thresholds(warn_below=entry.warn_below or params.warn_below, critical_below=critical)
+    watched = _Watched(entry=entry, thresholds=thresholds, outstanding=len(target.probes))
+    for probe in target.probes:
+        wanted.setdefault(probe, []).append(watched)
+
+
+def _note(ctx: Context, watched: _Watched, probe: Probe, result: Handshake | ProbeFailure) -> None:
+    watched.outstanding -= 1
+    if isinstance(result, ProbeFailure):
+        watched.failures.append((probe, result))
+        return
+    entry = watched.entry
+    trust = Trust(
+        code=result.trust_code, text=result.trust_error or "", depth=result.trust_depth, own_anchors=entry.ca_file is not None
+    )
+    presented = Presented(chain_der=result.chain_der, protocol=result.protocol, trust=trust)
+    judgement = judge(presented, name=entry.expected_name, now=ctx.clock(), thresholds=watched.thresholds)
+    watched.looks.append(Look(probe=probe, handshake=result, judgement=judgement))
+    ctx.history.record(subject_at(entry, probe), "leaf", leaf_fact(judgement.leaf))
+
+
+def _complete(ctx: Context, watched: _Watched) -> Iterator[Answer]:
+    yield from answers(watched.entry, sorted(watched.looks, key=lambda look: look.where), ctx.clock())
+    for probe, failure in watched.failures:
+        yield failed(watched.entry, probe, failure)
+
+
+JOB = Job(
+    name="certificates",
+    summary="Looks at every address behind a TLS name: expiry, trust, name and chain of what it presents.",
+    check=check,
+    params=CertificatesParams,
+    entry=CertificateEntry,
+    entries_per_run=100,
+    time_limit=timedelta(minutes=10),
+    ad_hoc=True,
+    examples={
+        "one name": '{"targets": [{"host": "www.example.com"}]}',
+        "only what burns": '{"warn_below": 0.1, "critical_below": 0.05}',
+    },
+)

@@ -1,0 +1,154 @@
+"""TLS servers on free loopback ports under a throw-away CA: the estate of the demo, one trouble each."""
+
+import contextlib
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import trustme
+
+_HOST = "127.0.0.1"
+_PATIENCE_SECONDS = 10.0
+_LIFETIME = timedelta(days=90)
+
+Answer = Callable[[socket.socket], None]
+
+
+class TlsServer:
+    """One listening socket; `answer` is given every connection in a thread of its own. Closed by `close`."""
+
+    def __init__(self, answer: Answer, host: str = _HOST) -> None:
+        self._listener = socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=256)
+        self._answer = answer
+        self._open: set[socket.socket] = set()
+        self._closing = threading.Event()
+        self.port: int = self._listener.getsockname()[1]
+        self.place = f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
+        self._thread = threading.Thread(target=self._accept, name=f"tls {self.place}", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._closing.set()
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)  # wakes the accept on Linux; elsewhere the close does
+        self._listener.close()
+        self._thread.join(_PATIENCE_SECONDS)
+        for connection in list(self._open):
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
+    def _accept(self) -> None:
+        while not self._closing.is_set():
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            self._open.add(connection)
+            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        with connection, contextlib.suppress(OSError):
+            connection.settimeout(_PATIENCE_SECONDS)
+            self._answer(connection)
+        self._open.discard(connection)
+
+
+def shake_hands(context: ssl.SSLContext) -> Answer:
+    """A TLS server that greets, waits for the client to leave, and has nothing to say."""
+
+    def answer(connection: socket.socket) -> None:
+        with context.wrap_socket(connection, server_side=True) as tls:
+            tls.recv(1)
+
+    return answer
+
+
+def hang(connection: socket.socket) -> None:
+    """Takes the connection and never answers; leaves when the client does."""
+    while connection.recv(4096):
+        pass
+
+
+def server_context(chain_pem: bytes, key_pem: bytes, folder: Path) -> ssl.SSLContext:
+    """`chain_pem` is sent as it is, leaf first. The standard library loads from files only: they go through `folder`."""
+    path = folder / f"{threading.get_ident()}.pem"
+    path.touch(mode=0o600)
+    path.write_bytes(key_pem + chain_pem)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(path)
+    path.unlink()
+    return context
+
+
+@dataclass(frozen=True, slots=True)
+class Stall:
+    """One entry of the demo's estate, and the certificates behind its addresses (None: a server that hangs)."""
+
+    name: str
+    server_name: str
+    validities: Sequence[tuple[datetime, datetime] | None]
+    issued_for: str
+
+
+def stalls(now: datetime) -> list[Stall]:
+    fresh = (now - timedelta(days=3), now - timedelta(days=3) + _LIFETIME)
+    old = (now + timedelta(days=4) - _LIFETIME, now + timedelta(days=4))
+    dead = (now - timedelta(days=2) - _LIFETIME, now - timedelta(days=2))
+    return [
+        Stall("healthy", "healthy.demo.example", [fresh], "healthy.demo.example"),
+        Stall("nearly-expired", "nearly-expired.demo.example", [old], "nearly-expired.demo.example"),
+        Stall("expired", "expired.demo.example", [dead], "expired.demo.example"),
+        Stall("half-renewed", "half-renewed.demo.example", [fresh, old], "half-renewed.demo.example"),
+        Stall("wrong-name", "wrong-name.demo.example", [fresh], "somebody-else.demo.example"),
+        Stall("hangs", "hangs.demo.example", [None], "hangs.demo.example"),
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Farm:
+    """What is open: the CA file, and the entries for the estate file."""
+
+    ca_file: Path
+    estate_toml: str
+
+
+@contextmanager
+def open_farm(folder: Path, now: datetime | None = None) -> Iterator[Farm]:
+    """Servers that live as long as the block. `folder` must exist; the CA's certificate is written into it."""
+    ca = trustme.CA()
+    ca_file = folder / "demo-ca.pem"
+    ca.cert_pem.write_to_path(ca_file)
+    with ExitStack() as servers:
+        entries = [_entry(stall, _places(stall, ca, folder, servers), ca_file) for stall in stalls(now or datetime.now(UTC))]
+        yield Farm(ca_file=ca_file, estate_toml="\n".join(entries))
+
+
+def _places(stall: Stall, ca: trustme.CA, folder: Path, servers: ExitStack) -> list[str]:
+    places = []
+    for validity in stall.validities:
+        answer = hang if validity is None else shake_hands(_context(ca, stall.issued_for, validity, folder))
+        server = TlsServer(answer)
+        servers.callback(server.close)
+        places.append(server.place)
+    return places
+
+
+def _context(ca: trustme.CA, name: str, validity: tuple[datetime, datetime], folder: Path) -> ssl.SSLContext:
+    leaf = ca.issue_cert(name, not_before=validity[0], not_after=validity[1])
+    chain = b"".join(pem.bytes() for pem in leaf.cert_chain_pems)
+    return server_context(chain, leaf.private_key_pem.bytes(), folder)
+
+
+def _entry(stall: Stall, places: Sequence[str], ca_file: Path) -> str:
+    """The names above need no escaping in TOML; the path is quoted as JSON would, which TOML reads the same."""
+    listed = ", ".join(f'"{place}"' for place in places)
+    escaped = str(ca_file).replace("\\", "\\\\").replace('"', '\\"')
+    return (
+        f'[[certificates]]\nname = "{stall.name}"\nhost = "{stall.server_name}"\naddresses = [{listed}]\n'
+        f'ca_file = "{escaped}"\nenvironment = "demo"\nowner = "demo"\ntimeout_seconds = 2.0\n'
+    )
