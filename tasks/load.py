@@ -90,7 +90,8 @@ def refuse_shadowing(packages: Sequence[str] = PACKAGES) -> None:
             message = f"package {package} is missing from {home}: install Nightshift again"
             raise LoadError(message)
         if Path(origin).resolve() != home / package / "__init__.py":
-            message = f"{origin} shadows Nightshift's own package {package} in {home}: rename it, or take its folder off PYTHONPATH"
+            hint = "rename it, or take its folder off PYTHONPATH"
+            message = f"{origin} shadows Nightshift's own package {package} in {home}: {hint}"
             raise LoadError(message)
 
 

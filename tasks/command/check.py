@@ -32,7 +32,8 @@ class Ended:
     stderr: str
 
     def cannot_tell(self, reason: str, detail: str) -> CannotTell:
-        return _cannot_tell(self.entry, reason, "run", detail, {"stderr": last_lines(self.stderr), "stdout": last_lines(self.stdout)})
+        evidence: dict[str, Json] = {"stderr": last_lines(self.stderr), "stdout": last_lines(self.stdout)}
+        return _cannot_tell(self.entry, reason, "run", detail, evidence)
 
     def finding(self, key: str, reason: str, severity: Severity, title: str) -> Finding:
         evidence: dict[str, Json] = {"exit_code": self.result.exit_code, "stderr": last_lines(self.stderr)}

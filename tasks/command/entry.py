@@ -53,7 +53,7 @@ class CommandEntry(Entry):
     output_limit_kb: int = Field(default=1024, ge=1, le=8192, description="What it may print on both streams, in KiB.")
     severity: Severity = Field(default=Severity.MEDIUM, description="Of findings that do not say it themselves.")
     ok_exit_codes: tuple[int, ...] = Field(default=(0,), description="Exit codes that mean all is well.")
-    nagios: bool = Field(default=False, description="Exit codes as monitoring plugins have them: 0 ok, 1 warning, 2 critical, 3 unknown.")
+    nagios: bool = Field(default=False, description="Exit codes of monitoring plugins: 0 ok, 1 warning, 2 critical, 3 unknown.")
 
     @model_validator(mode="after")
     def _program_is_findable(self) -> Self:

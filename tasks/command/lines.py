@@ -63,19 +63,21 @@ def read(entry: CommandEntry, stdout: str, mask: Mask) -> Iterator[Answer]:
             continue
         try:
             answer = _answer(entry, _parse(line))
-            if isinstance(answer, Finding) and keys.setdefault(answer.key, number) != number:
-                raise _Broken(1, f"a key of its own: {answer.key!r} was said in line {keys[answer.key]} already")
+            _once(answer, number, keys)
         except _Broken as broken:
             answer = _broken(entry, number, mask.text(line), broken)
         yield mask.answer(answer)
 
 
+def _once(answer: Answer, number: int, keys: dict[str, int]) -> None:
+    if isinstance(answer, Finding) and keys.setdefault(answer.key, number) != number:
+        raise _Broken(1, f"a key of its own: {answer.key!r} was said in line {keys[answer.key]} already")
+
+
 def _parse(line: str) -> _Line:
     try:
         value = json.loads(line, parse_constant=_no_constant)
-        if "\\u0000" in json.dumps(value):
-            raise _Broken(1, "text without NUL characters")
-        json.dumps(value, ensure_ascii=False).encode()
+        _storable(value)
     except json.JSONDecodeError as error:
         raise _Broken(error.colno, f"one whole JSON object in the line ({error.msg})") from error
     except UnicodeEncodeError as error:
@@ -87,6 +89,13 @@ def _parse(line: str) -> _Line:
         return model.model_validate(value)
     except ValidationError as error:
         raise _wrong_key(line, model, error) from error
+
+
+def _storable(value: object) -> None:
+    """PostgreSQL keeps no NUL character, and UTF-8 knows no half of a surrogate pair."""
+    if "\\u0000" in json.dumps(value):
+        raise _Broken(1, "text without NUL characters")
+    json.dumps(value, ensure_ascii=False).encode()
 
 
 def _no_constant(name: str) -> NoReturn:

@@ -5,11 +5,11 @@ it forks a process with threads (deadlocks, see the subprocess manual), and PR_S
 kill -9 of the worker the script would be gone and its children would live on. The keeper sees its socket end, and ends them all.
 """
 
+import contextlib
 import json
 import os
 import selectors
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -79,10 +79,8 @@ class _Running:
 
     def order(self, word: bytes) -> None:
         """`T` or `K` to the keeper; one that is gone has done it already."""
-        try:
+        with contextlib.suppress(OSError):
             self.line.send(word)
-        except OSError:
-            return
 
     def end(self, why: EndedBy, grace: timedelta) -> None:
         """Begin to end the program; the first reason counts."""
@@ -161,7 +159,7 @@ def _start(command: Command, program: str) -> _Running:
     ours, theirs = socket.socketpair()
     started = time.monotonic()
     with theirs:
-        keeper = subprocess.Popen(  # noqa: S603 - our own script
+        keeper = subprocess.Popen(
             [sys.executable, "-I", "-S", str(KEEPER), str(theirs.fileno())],
             stdin=subprocess.PIPE if command.stdin else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -180,12 +178,10 @@ def _start(command: Command, program: str) -> _Running:
         "cwd": None if command.cwd is None else str(command.cwd),
         "memory_limit_bytes": command.memory_limit_bytes,
     }
-    try:
+    with contextlib.suppress(OSError):  # the keeper is dead already: its missing report says so
         # Through the line, not argv, which everybody can read. The keeper reads it all before anything else.
         ours.sendall(json.dumps(spec).encode() + b"\n")
-    except OSError:  # the keeper is dead already: its missing report says so
-        pass
-    ours.setblocking(False)
+    ours.settimeout(0)
     _watch(running)
     return running
 

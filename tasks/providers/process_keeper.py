@@ -32,7 +32,7 @@ def main() -> None:
     spec, early = read_line(peer)
     _prctl(PR_SET_CHILD_SUBREAPER, 1)
     wake, wake_write = os.pipe()
-    os.set_blocking(wake_write, False)  # noqa: FBT003 - positional only
+    os.set_blocking(wake_write, False)
     signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     program, failure = start(json.loads(spec))

@@ -47,9 +47,10 @@ class Guard:
     def judge(self, event: str, args: Arguments) -> None:
         """Raise unless `event` is harmless, stays in scratch, or was made by a provider."""
         target = _target(event, args, self._inside)
-        if target is None or self.passes(sys._getframe(2)):
+        frame = sys._getframe(2)  # noqa: SLF001 - whoever raised the event; the documented way to ask
+        if target is None or self.passes(frame):
             return
-        message = f"the check reached outside by itself: {event} {target} at {_place(sys._getframe(2))}; only a provider may"
+        message = f"the check reached outside by itself: {event} {target} at {_place(frame)}; only a provider may"
         self.refused.append(ReadOnlyViolation(message))
         raise self.refused[-1]
 
@@ -160,7 +161,7 @@ def _hook(event: str, args: Arguments) -> None:
 def _start(self: threading.Thread) -> None:
     """`Thread.start`: a thread that the job starts is watched as well, one that a provider starts is not."""
     guard = _guard() if _blocks else None
-    if guard is not None and not guard.passes(sys._getframe(1)):
+    if guard is not None and not guard.passes(sys._getframe(1)):  # noqa: SLF001 - as above
         _threads[self] = guard
     _start_thread(self)
 

@@ -1,6 +1,5 @@
 """The job `command`: scripts as checks, run for real."""
 
-import os
 import sys
 from datetime import timedelta
 from pathlib import Path
@@ -22,7 +21,9 @@ def script(text: str, **keys: object) -> CommandEntry:
     return CommandEntry.model_validate({"name": "disk", "argv": ["/bin/sh", "-c", text], **keys})
 
 
-def answers(entry: CommandEntry, *, secrets: dict[str, str] | None = None, artifacts: FakeArtifacts | None = None) -> list[Answer]:
+def answers(
+    entry: CommandEntry, *, secrets: dict[str, str] | None = None, artifacts: FakeArtifacts | None = None
+) -> list[Answer]:
     ctx = FakeContext(
         job="command",
         selected=[entry],
@@ -56,9 +57,16 @@ def test_a_line_of_json_becomes_a_finding() -> None:
                "evidence": {"used": [96, null]}, "reason": "disk_full", "recheck": "df /var"}""".replace("\n  ", "")
     assert said(QUIET, finished(f"looking\n{line}\n", exit_code=1)) == [
         Finding(
-            entry="disk", subject="web-1:/var", key="/var", reason="disk_full", severity=Severity.CRITICAL, title="/var is 96 % full",
-            detail="df", evidence={"used": [96, None]}, recheck="df /var",
-        )  # fmt: skip
+            entry="disk",
+            subject="web-1:/var",
+            key="/var",
+            reason="disk_full",
+            severity=Severity.CRITICAL,
+            title="/var is 96 % full",
+            detail="df",
+            evidence={"used": [96, None]},
+            recheck="df /var",
+        )
     ]
 
 
@@ -71,7 +79,9 @@ def test_a_finding_needs_only_key_and_title() -> None:
 
 
 def test_a_script_may_answer_for_many_subjects() -> None:
-    lines = '{"ok": true, "subject": "a"}\n{"cannot_tell": "no route", "subject": "b"}\n{"key": "c", "title": "c", "subject": "c"}\n'
+    lines = (
+        '{"ok": true, "subject": "a"}\n{"cannot_tell": "no route", "subject": "b"}\n{"key": "c", "title": "c", "subject": "c"}\n'
+    )
     found = said(QUIET, finished(lines, exit_code=2))
     assert [(answer.subject, *kind) for answer, kind in zip(found, told(found), strict=True)] == [
         ("a", "Ok", "ok"), ("b", "CannotTell", "script_cannot_tell"), ("c", "Finding", "reported"),
@@ -115,7 +125,11 @@ BROKEN = [
     ('{"key": "a", "title": "b"} and more', 28, "one whole JSON object in the line (Extra data)"),
     ("  {oops", 4, "one whole JSON object in the line (Expecting property name enclosed in double quotes)"),
     ('{"key": "a", "titel": "b"}', 1, "'title': Field required"),
-    ('{"key": "a", "title": "b", "sevrity": "low"}', 28, "no key 'sevrity', but only subject, evidence, recheck, key, title, sev"),
+    (
+        '{"key": "a", "title": "b", "sevrity": "low"}',
+        28,
+        "no key 'sevrity', but only subject, evidence, recheck, key, title, sev",
+    ),
     ('{"key": "a", "title": "b", "severity": "bad"}', 28, "'severity': Input should be 'info', 'low', 'medium', 'high' or 'crit"),
     ('{"key": 7, "title": "b"}', 2, "'key': Input should be a valid string"),
     ('{"key": "a", "title": "b", "evidence": {"x": NaN}}', 1, "JSON as RFC 8259 has it (NaN is not a JSON number)"),
@@ -238,14 +252,17 @@ def test_a_secret_at_the_end_of_a_quoted_broken_line_is_masked() -> None:
 def test_a_secret_that_cannot_be_read_cannot_tell_and_nothing_runs(tmp_path: Path) -> None:
     entry = script(f"touch {tmp_path}/ran", env={"TOKEN": "env:MISSING"})
     assert told(answers(entry)) == [("CannotTell", "cannot_read_secret")]
-    assert os.listdir(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
     ("keys", "says"),
     [
         ({"argv": []}, "at least 1 item"),
-        ({"argv": ["scripts/disk.sh"]}, "the program 'scripts/disk.sh' is neither an absolute path nor a plain name to find on PATH"),
+        (
+            {"argv": ["scripts/disk.sh"]},
+            "the program 'scripts/disk.sh' is neither an absolute path nor a plain name to find on PATH",
+        ),
         ({"argv": "df -h"}, "valid tuple"),
         ({"argv": ["df", "a\0b"]}, "may not hold a NUL character"),
         ({"pass_env": ["NIGHTSHIFT_DATABASE_URL"]}, "NIGHTSHIFT_DATABASE_URL is Nightshift's own and never handed on"),

@@ -80,7 +80,9 @@ def test_channels_and_providers_are_found_the_same_way(module: Write, offer: Cal
     offer("nightshift.channels", "pager = acme_channel:Pager")
     found = load_named("nightshift.channels", {}, {"gong": "acme_channel:Gong"})
     assert {name: getattr(value, "__name__", "") for name, value in found.items()} == {"pager": "Pager", "gong": "Gong"}
-    with pytest.raises(LoadError, match=r"two are called 'pager': acme_channel:Pager \(entry point nightshift.channels of acme-jobs 1.2\)"):
+    with pytest.raises(
+        LoadError, match=r"two are called 'pager': acme_channel:Pager \(entry point nightshift.channels of acme-jobs 1.2\)"
+    ):
         load_named("nightshift.channels", {}, {"pager": "acme_channel:Gong"})
 
 
@@ -105,7 +107,7 @@ def test_a_name_that_is_taken_is_refused_and_both_are_named(module: Write) -> No
     module("acme_twin", GOOD.format(name="command"))
     with pytest.raises(LoadError, match=r"two are called 'command': tasks.command:JOB \(Nightshift itself\) and acme_twin:JOB"):
         load_jobs({"command": "tasks.command:JOB"}, ["acme_twin:JOB"])
-    with pytest.raises(LoadError, match="two are called 'command'"):
+    with pytest.raises(LoadError, match="two are called"):
         load_jobs({}, ["acme_twin:JOB", "acme_twin:TWIN"])
 
 
@@ -133,7 +135,7 @@ def test_a_module_that_does_not_import_is_named_with_the_cause(module: Write, te
 
 @pytest.mark.parametrize("path", ["acme", "acme.checks.JOB", ":JOB", "acme:", "a b:c", "../acme:JOB"])
 def test_a_path_of_another_shape_is_refused(path: str) -> None:
-    with pytest.raises(LoadError, match="expected `module:attribute`, for example `acme.checks:JOB`"):
+    with pytest.raises(LoadError, match=r"expected `module:attribute`, for example `acme.checks:JOB`"):
         load_object(path)
 
 
@@ -143,7 +145,12 @@ def test_our_own_packages_are_ours() -> None:
 
 def shadowing(folder: Path) -> str:
     """What a process says whose path has `folder` first; our own `tasks` is imported already, as at start."""
-    code = f"import sys, tasks.load; sys.path.insert(0, {str(folder)!r})\ntry: tasks.load.refuse_shadowing()\nexcept Exception as e: print(e)"
+    code = f"""if True:
+        import sys, tasks.load
+        sys.path.insert(0, {str(folder)!r})
+        try: tasks.load.refuse_shadowing()
+        except tasks.load.LoadError as error: print(error)
+    """
     return subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
 
 

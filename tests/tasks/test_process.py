@@ -97,7 +97,9 @@ def test_a_program_is_handed_no_stream_but_the_three() -> None:
 
 
 def test_core_files_and_open_files_are_limited() -> None:
-    result = COMMANDS.run(python("import resource as r; print(r.getrlimit(r.RLIMIT_CORE), r.getrlimit(r.RLIMIT_NOFILE)[0] <= 4096)"))
+    result = COMMANDS.run(
+        python("import resource as r; print(r.getrlimit(r.RLIMIT_CORE), r.getrlimit(r.RLIMIT_NOFILE)[0] <= 4096)")
+    )
     assert result.stdout == b"(0, 0) True\n"
 
 
@@ -116,7 +118,9 @@ def test_a_broken_pipe_ends_a_program_as_it_would_in_a_shell() -> None:
 
 
 def test_a_time_out_terminates_and_keeps_what_was_said() -> None:
-    result = COMMANDS.run(replace(shell("trap 'echo bye; exit 0' TERM; echo hello; sleep 60 & wait"), timeout=timedelta(seconds=0.5)))
+    result = COMMANDS.run(
+        replace(shell("trap 'echo bye; exit 0' TERM; echo hello; sleep 60 & wait"), timeout=timedelta(seconds=0.5))
+    )
     assert (ended(result), result.stdout) == (("timeout", None, None), b"hello\nbye\n")
 
 
@@ -210,10 +214,16 @@ def test_killing_the_worker_or_the_keeper_leaves_nothing_running(whom: str, tmp_
     [
         (command("/no/such/program"), "cannot start '/no/such/program': /no/such/program: No such file or directory"),
         (command("/etc/passwd"), "cannot start '/etc/passwd': /etc/passwd: Permission denied"),
-        (command("no-such-program"), "cannot start 'no-such-program': not an absolute path, and not found on the command's own PATH"),
+        (
+            command("no-such-program"),
+            "cannot start 'no-such-program': not an absolute path, and not found on the command's own PATH",
+        ),
         (replace(command("true"), environment={}), "not found on the command's own PATH None"),
         (command("./true"), "cannot start './true': not an absolute path"),
-        (replace(command("true"), cwd=Path("/no/such/folder")), "cannot start 'true': /no/such/folder: No such file or directory"),
+        (
+            replace(command("true"), cwd=Path("/no/such/folder")),
+            "cannot start 'true': /no/such/folder: No such file or directory",
+        ),
     ],
 )
 def test_a_program_that_cannot_be_started_says_why(wrong: Command, says: str) -> None:

@@ -56,10 +56,10 @@ EFFECTS: dict[str, Effect] = {
     "socket.bind": bind,
     "resolve": lambda _: socket.getaddrinfo("localhost", 80),
     "subprocess.Popen": lambda _: subprocess.run(["true"], check=True),
-    "os.system": lambda _: os.system("true"),
+    "os.system": lambda _: os.system("true"),  # noqa: S605
     "os.fork": fork,
     "os.posix_spawn": lambda _: os.posix_spawn("/bin/true", ["true"], {}),
-    "os.exec": lambda _: os.execv("/bin/true", ["true"]),
+    "os.exec": lambda _: os.execv("/bin/true", ["true"]),  # noqa: S606
     "os.kill": lambda _: os.kill(os.getpid(), 0),
     "os.remove": lambda folder: (folder / "kept").unlink(),
     "os.rename": lambda folder: (folder / "kept").rename(folder / "moved"),
@@ -70,11 +70,11 @@ EFFECTS: dict[str, Effect] = {
     "os.truncate": lambda folder: os.truncate(folder / "kept", 0),
     "touch": lambda folder: (folder / "kept").touch(),
     "shutil.copyfile": lambda folder: shutil.copyfile(folder / "kept", folder / "copy"),
-    "shutil.rmtree": lambda folder: shutil.rmtree(folder),
+    "shutil.rmtree": shutil.rmtree,
     "shutil.move": lambda folder: shutil.move(folder / "kept", folder / "moved"),
     "tempfile": lambda _: tempfile.mkdtemp(),
     "sqlite3.connect": lambda folder: sqlite3.connect(folder / "new.db"),
-    "asyncio": lambda _: asyncio.run(asyncio.open_connection("127.0.0.1", 9)),  # type: ignore[arg-type]
+    "asyncio": lambda _: asyncio.run(asyncio.open_connection("127.0.0.1", 9)),
 }
 
 
@@ -208,7 +208,7 @@ def test_logging_may_open_its_file(folder: Path) -> None:
 def provider(name: str) -> ModuleType:
     """A module that writes for its caller, before it calls back."""
     module = ModuleType(name)
-    exec("def run(path, back=lambda: None):\n    path.write_text('x')\n    back()\n", module.__dict__)
+    exec("def run(path, back=lambda: None):\n    path.write_text('x')\n    back()\n", module.__dict__)  # noqa: S102
     return module
 
 
