@@ -30,7 +30,7 @@ class Source:
         return locate(self.text, path)
 
     def refuse(self, path: Path, message: str, value: str | None = None, line: int | None = None) -> None:
-        key = ".".join(str(part) for part in path)
+        key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).removeprefix(".")
         line = self.line(path) if line is None else line
         self.problems.append(Problem(source=self.name, line=line, key=key, value=value, message=message))
 
