@@ -29,7 +29,7 @@ def at(text: str) -> datetime:
 
 
 @pytest.mark.parametrize(
-    "cron,zone,after,until,expected",
+    ("cron", "zone", "after", "until", "expected"),
     [
         ("30 2 * * *", BERLIN, "2026-10-24T12:00", "2026-10-25T12:00", [("10-25T00:30", "2026-10-25T02:30")]),
         ("30 1 * * *", NEW_YORK, "2026-10-31T12:00", "2026-11-01T12:00", [("11-01T05:30", "2026-11-01T01:30")]),
@@ -44,7 +44,7 @@ def test_fixed_time_cron_runs_once_when_clocks_go_back(
 
 
 @pytest.mark.parametrize(
-    "cron,zone,after,until,expected",
+    ("cron", "zone", "after", "until", "expected"),
     [
         ("30 2 * * *", BERLIN, "2026-03-28T12:00", "2026-03-29T12:00", [("03-29T01:00", "2026-03-29T02:30")]),
         ("30 2 * * *", NEW_YORK, "2026-03-07T12:00", "2026-03-08T12:00", [("03-08T07:00", "2026-03-08T02:30")]),

@@ -55,7 +55,7 @@ def test_all_makes_up_for_every_one_earliest_first() -> None:
 
 
 @pytest.mark.parametrize(
-    "catch_up,fired,skipped",
+    ("catch_up", "fired", "skipped"),
     [
         ("one", [], [("05-02", "superseded"), ("05-03", "superseded"), ("05-04", "too_late")]),
         ("all", [], [("05-02", "too_late"), ("05-03", "too_late"), ("05-04", "too_late")]),

@@ -23,7 +23,7 @@ def utc(text: str) -> datetime:
 
 
 @pytest.mark.parametrize(
-    "asked,end",
+    ("asked", "end"),
     [
         ("2026-11-16T03:00", "2026-11-16T17:00"),  # a Monday's night: the same Monday
         ("2026-11-16T09:00", "2026-11-16T17:00"),
@@ -38,7 +38,7 @@ def test_whoever_is_asked_has_one_whole_working_day(asked: str, end: str) -> Non
 
 
 @pytest.mark.parametrize(
-    "at,hours,until",
+    ("at", "hours", "until"),
     [
         ("2026-11-16T10:00", 2, "2026-11-16T12:00"),
         ("2026-11-16T10:00", 7, "2026-11-16T17:00"),
@@ -85,7 +85,7 @@ def test_working_hours_end_after_they_start() -> None:
 
 
 @pytest.mark.parametrize(
-    "at,until",
+    ("at", "until"),
     [
         ("2026-11-16T21:59", None),
         ("2026-11-16T22:00", "2026-11-17T07:00"),

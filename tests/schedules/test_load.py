@@ -78,7 +78,7 @@ def test_set_that_ships_loads_in_the_zone_of_the_instance() -> None:
 
 
 @pytest.mark.parametrize(
-    "line,key,value,words",
+    ("line", "key", "value", "words"),
     [
         ('crom = "1"', "crom", None, ["unknown key", "did you mean `cron`?", "start_deadline"]),
         ("jitter = 10", "jitter", None, ["an integer", "accepted: a string"]),
@@ -108,7 +108,7 @@ def test_wrong_key_type_or_value_is_refused_by_line(line: str, key: str, value: 
 
 
 @pytest.mark.parametrize(
-    "cron,words",
+    ("cron", "words"),
     [
         ("0 0 30 2 *", "date that never comes"),
         ("0 0 31 4,6 *", "date that never comes"),
@@ -182,7 +182,7 @@ def test_schedule_that_is_no_array_of_tables_is_refused(text: str) -> None:
     assert "[[schedule]]" in problem.message
 
 
-@pytest.mark.parametrize("text,line", [(SHORT + "job\n", 5), (SHORT + 'owner = "x', 5), (SHORT + 'job = "again"\n', 5)])
+@pytest.mark.parametrize(("text", "line"), [(SHORT + "job\n", 5), (SHORT + 'owner = "x', 5), (SHORT + 'job = "again"\n', 5)])
 def test_text_that_is_not_toml_is_refused_with_the_line(text: str, line: int) -> None:
     [problem] = problems(text)
     assert problem.line == line

@@ -43,7 +43,7 @@ last = 1979-05-27
 
 
 @pytest.mark.parametrize(
-    "path,line",
+    ("path", "line"),
     [
         (("title",), 2),
         (("a",), 3),
