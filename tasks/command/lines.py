@@ -66,7 +66,7 @@ def read(entry: CommandEntry, stdout: str, mask: Mask) -> Iterator[Answer]:
             _once(answer, number, keys)
         except _Broken as broken:
             answer = _broken(entry, number, mask.text(line), broken)
-        yield mask.answer(answer)
+        yield answer
 
 
 def _once(answer: Answer, number: int, keys: dict[str, int]) -> None:

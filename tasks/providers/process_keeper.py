@@ -35,6 +35,7 @@ def main() -> None:
     os.set_blocking(wake_write, False)
     signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())  # a worker may block signals, and both fork and exec keep that
     program, failure = start(json.loads(spec))
     if failure is not None:
         os.waitpid(program, 0)
@@ -67,8 +68,8 @@ def become(spec: dict[str, object], keeper: int, failures: int) -> None:
         _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != keeper:
             os._exit(1)
-        for name in ("SIGPIPE", "SIGXFSZ", "SIGCHLD"):  # Python ignores the first two, and exec keeps that
-            signal.signal(getattr(signal, name), signal.SIG_DFL)
+        for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+            signal.signal(number, signal.SIG_DFL)  # Python ignores SIGPIPE, a worker SIGINT, and exec keeps that
         _limit(spec["memory_limit_bytes"])
         if spec["cwd"] is not None:
             os.chdir(str(spec["cwd"]))

@@ -232,6 +232,22 @@ def test_a_program_that_cannot_be_started_says_why(wrong: Command, says: str) ->
     assert (refusal.value.stage, says in str(refusal.value)) == ("start", True)
 
 
+HOSTILE = """
+    import signal
+    from tests.tasks.test_process import COMMANDS, command
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    print(COMMANDS.run(command("grep", "^Sig[BI]", "/proc/self/status")).stdout.decode())
+"""
+
+
+def test_a_worker_that_blocks_and_ignores_signals_hands_none_of_that_on() -> None:
+    argv = [sys.executable, "-c", textwrap.dedent(HOSTILE)]
+    said = subprocess.run(argv, cwd=Path(__file__).parents[2], capture_output=True, check=True).stdout
+    assert said.split() == [b"SigBlk:", b"0" * 16, b"SigIgn:", b"0" * 16]
+
+
 def test_nothing_is_left_open_and_no_zombie() -> None:
     me = psutil.Process()
     COMMANDS.run(command("true"))
