@@ -1,0 +1,83 @@
+# Every target does its own set-up in .venv; Python 3.11 or newer and make are enough. `make help` lists the targets.
+#   make test ONLY=ledger            one area: tests/ledger, or the test files with that word in their name
+#   make demo SCRIPTED=1             print the report and end;  HOSTS="example.com:443 …" adds hosts of your own
+#   make lock                        resolve pyproject.toml anew into the two lock files (needs uv)
+
+SHELL := /bin/sh
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := help
+
+VENV := .venv
+BIN := $(VENV)/bin
+# The stamps are named by content: a fresh checkout has new times and the same locks.
+RUNTIME := $(VENV)/.runtime-$(shell cat requirements.lock pyproject.toml | cksum | tr -dc '0-9')
+DEV := $(VENV)/.dev-$(shell cat requirements-dev.lock pyproject.toml | cksum | tr -dc '0-9')
+LOCKED := $(BIN)/python -m pip install --disable-pip-version-check --quiet
+COMPILE := uv pip compile pyproject.toml --quiet --universal --generate-hashes --extra demo --group build \
+	--no-header --no-emit-index-url --python-version 3.11
+
+.PHONY: help demo up test check bench soak clean lock ready servers
+
+help:
+	@echo 'make demo    a night on throw-away servers, with console and Flower (SCRIPTED=1: print the report and end)'
+	@echo 'make up      the whole instance in the foreground'
+	@echo 'make test    all tests on real servers (ONLY=ledger: one area)'
+	@echo 'make check   format, rules, types, imports, dead code, licences, repository'
+	@echo 'make bench   the table of docs/speed.md, measured here'
+	@echo 'make soak    hundreds of kills; writes docs/reports/'
+	@echo 'make lock    resolve the dependencies anew (needs uv)'
+	@echo 'make clean   remove everything the targets made'
+
+demo: $(RUNTIME)
+	@$(BIN)/nightshift demo $(if $(SCRIPTED),--scripted) $(foreach host,$(HOSTS),--host $(host))
+
+up: $(RUNTIME)
+	@$(BIN)/nightshift up $(ARGS)
+
+check: $(DEV)
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/ruff check --quiet .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/vulture
+	$(BIN)/deptry .
+	$(BIN)/python .ci/licences.py
+	$(BIN)/pytest -q tests/test_repository.py
+
+# pytest has the last word: nothing may print after it.
+test: ready
+	@$(BIN)/pytest $(if $(ONLY),$$(.ci/area $(ONLY)))
+
+bench: ready
+	@$(BIN)/python -m bench
+
+soak: ready
+	@$(BIN)/pytest -m soak --timeout 0
+
+clean:
+	rm -rf $(VENV) .nightshift .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+lock:
+	$(COMPILE) --output-file requirements.lock >/dev/null
+	$(COMPILE) --group dev --group bench --output-file requirements-dev.lock >/dev/null
+
+# What tests need: the tools, and the servers (installed on Debian as root, skipped with a reason elsewhere).
+ready: $(DEV) servers
+
+servers:
+	@.ci/servers
+
+$(RUNTIME): | $(BIN)/python
+	@echo 'Installing what Nightshift needs into $(VENV) …'
+	@$(LOCKED) --require-hashes -r requirements.lock
+	@$(LOCKED) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(DEV): | $(RUNTIME)
+	@echo 'Installing the tools for tests and checks into $(VENV) …'
+	@$(LOCKED) --require-hashes -r requirements-dev.lock
+	@touch $@
+
+$(BIN)/python:
+	@.ci/venv $(VENV)

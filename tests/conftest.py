@@ -1,0 +1,154 @@
+"""Servers, fresh ledgers, and a closed door to everything that is not loopback."""
+
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+from tests.servers import Missing, PostgresServer, RabbitServer, RedisServer
+from tests.servers.hiding import path_without
+from tests.servers.loopback import LoopbackOnly
+from tests.servers.process import Server
+
+# Said to the tests, not to Nightshift, which refuses settings that it does not know: so no process we start inherits them.
+IN_CI = bool(os.environ.pop("NIGHTSHIFT_CI", ""))
+REDIS_HIDDEN = bool(os.environ.pop("NIGHTSHIFT_TEST_NO_REDIS", ""))
+REDIS_PROGRAMS = ("redis-", "valkey-")
+
+_loopback_only = LoopbackOnly()
+ServerT = TypeVar("ServerT", bound=Server)
+
+
+def pytest_configure() -> None:
+    sys.addaudithook(_loopback_only)
+
+
+@pytest.fixture(autouse=True)
+def loopback_only() -> Iterator[LoopbackOnly]:
+    """Nobody needs to ask for it: a test that speaks to the outside fails, even if the code swallows the refusal."""
+    _loopback_only.refused.clear()
+    yield _loopback_only
+    assert _loopback_only.refused == [], "the code under test spoke to something that is not loopback"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _redis_hidden_on_request(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """With NIGHTSHIFT_TEST_NO_REDIS=1 nothing that we start finds a Redis either."""
+    with pytest.MonkeyPatch.context() as patch:
+        if REDIS_HIDDEN:
+            patch.setenv("PATH", path_without(REDIS_PROGRAMS, tmp_path_factory.mktemp("bin")))
+        yield
+
+
+@pytest.fixture(scope="session")
+def path_without_redis(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A PATH with everything but Redis and Valkey, for the environment of a process."""
+    return path_without(REDIS_PROGRAMS, tmp_path_factory.mktemp("bin"))
+
+
+def _serve(make: Callable[[], ServerT]) -> Iterator[ServerT]:
+    try:
+        server = make()
+    except Missing as missing:
+        if IN_CI:
+            pytest.fail(f"{missing}; in CI every server must be there")
+        pytest.skip(f"{missing}; `make test` installs it as root on Debian")
+    with server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def _redis() -> Iterator[RedisServer]:
+    if REDIS_HIDDEN:
+        pytest.skip("Redis is hidden by NIGHTSHIFT_TEST_NO_REDIS")
+    yield from _serve(RedisServer)
+
+
+@pytest.fixture(scope="session")
+def _postgres() -> Iterator[PostgresServer]:
+    yield from _serve(PostgresServer)
+
+
+@pytest.fixture(scope="session")
+def _rabbit() -> Iterator[RabbitServer]:
+    yield from _serve(RabbitServer)
+
+
+def _running(server: ServerT) -> ServerT:
+    """A test may kill a server and fail before it starts it again; the next one must not suffer."""
+    if not server.running:
+        server.start()
+    return server
+
+
+@pytest.fixture
+def redis_server(_redis: RedisServer) -> RedisServer:
+    """The session's Redis, running and empty."""
+    _running(_redis).wipe()
+    return _redis
+
+
+@pytest.fixture
+def postgres_server(_postgres: PostgresServer) -> PostgresServer:
+    """The session's PostgreSQL, running."""
+    return _running(_postgres)
+
+
+@pytest.fixture
+def rabbit_server(_rabbit: RabbitServer) -> RabbitServer:
+    """The session's RabbitMQ, running; queues of earlier tests are still there, so name yours."""
+    return _running(_rabbit)
+
+
+@pytest.fixture(scope="session")
+def _sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("template") / "ledger.db"
+    _migrate(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def _postgres_template(_postgres: PostgresServer) -> str:
+    name = _running(_postgres).create_database()
+    _migrate(_postgres.database_url(name))
+    return name
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """SQLAlchemy's URL of a fresh database without any table, once for SQLite and once for PostgreSQL."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'ledger.db'}"
+        return
+    yield from _database(request.getfixturevalue("postgres_server"), "template0")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The same with the newest schema in it: a copy of one migrated once (a database a test costs 50 ms on PostgreSQL)."""
+    if request.param == "sqlite":
+        path = shutil.copy(request.getfixturevalue("_sqlite_template"), tmp_path / "ledger.db")
+        yield f"sqlite:///{path}"
+        return
+    server: PostgresServer = request.getfixturevalue("postgres_server")
+    yield from _database(server, request.getfixturevalue("_postgres_template"))
+
+
+def _database(server: PostgresServer, template: str) -> Iterator[str]:
+    # A database and not a schema each: advisory locks, by which the chainer is elected, are per database.
+    name = server.create_database(template)
+    yield server.database_url(name)
+    _running(server).drop_database(name)
+
+
+def _migrate(url: str) -> None:
+    from worker.ledger.engine import Ledger  # noqa: PLC0415 - most tests need no ledger
+    from worker.ledger.schema import migrate  # noqa: PLC0415
+
+    with closing(Ledger(url)) as ledger:
+        migrate(ledger)

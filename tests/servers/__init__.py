@@ -1,0 +1,8 @@
+"""Real servers on loopback for tests and benches, each in a temporary folder; gone with the process that started them."""
+
+from tests.servers.postgres import PostgresServer
+from tests.servers.process import Missing
+from tests.servers.rabbit import RabbitServer
+from tests.servers.redis import RedisServer
+
+__all__ = ["Missing", "PostgresServer", "RabbitServer", "RedisServer"]
