@@ -16,6 +16,16 @@ from worker.redaction import MASK, PROCESS, is_secret_name
 Path = tuple[str | int, ...]
 LONGEST_VALUE = 80
 LONGEST_LIST = 20
+_KINDS = {
+    "bool_type": "true or false",
+    "dict_type": "a table",
+    "int_type": "a whole number",
+    "list_type": "an array",
+    "model_type": "a table",
+    "string_type": "a string",
+    "tuple_type": "an array",
+}
+"""What pydantic calls by Python's names, in TOML's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +48,7 @@ def accepted(known: Collection[str]) -> str:
     """`accepted: a, b, c`, cut when there are very many."""
     if not known:
         return "nothing is accepted here"
-    names = sorted(known)
+    names = sorted(set(known))
     shown = ", ".join(names[:LONGEST_LIST])
     return f"accepted: {shown}" + (f" and {len(names) - LONGEST_LIST} more" if len(names) > LONGEST_LIST else "")
 
@@ -64,6 +74,8 @@ def problem(file: str, text: str, path: Path, value: object, message: str, key: 
     """The fault at `path` of the TOML `text`, with its line. Neither value nor message shows what may be a secret."""
     # Where a reference is demanded, what stands there instead is most likely the secret itself.
     secret = "reference" in message or any(isinstance(part, str) and is_secret_name(part) for part in path)
+    # So may what stands under a key that is misspelt.
+    secret = secret or (isinstance(value, str) and message.startswith("unknown "))
     if secret and isinstance(value, str) and value:
         message = message.replace(value, MASK)
     line = locate(text, path) if text else None
@@ -86,17 +98,19 @@ def of_validation(error: ValidationError, model: type[BaseModel], given: object)
     """Each fault of `error` as the path in `given`, the value there, and a message that holds no value."""
     for details in error.errors(include_url=False):
         path = _real_path(details["loc"], given)
-        value = None if details["type"] == "missing" else _at(given, path)
+        value = None if details["type"] == "missing" else value_at(given, path)
         yield path, value, _message(details, model)
 
 
 def _message(details: ErrorDetails, model: type[BaseModel]) -> str:
-    if details["type"] == "extra_forbidden":
+    if details["type"] == "extra_forbidden" and details["msg"] == "Extra inputs are not permitted":
         owner = _model_at(model, details["loc"][:-1]) or model
         return f"unknown key; {did_you_mean(str(details['loc'][-1]), list(owner.model_fields))}"
     if details["type"] == "missing":
         field = (_model_at(model, details["loc"][:-1]) or model).model_fields.get(str(details["loc"][-1]))
         return f"is missing; {field.description}" if field and field.description else "is missing"
+    if kind := _KINDS.get(details["type"]):
+        return f"is not {kind}"
     return details["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
 
 
@@ -104,7 +118,7 @@ def _real_path(loc: Path, given: object) -> Path:
     """`loc` without what pydantic puts in of its own: the tags of unions, `[key]`."""
     path: list[str | int] = []
     for number, part in enumerate(loc):
-        here = _at(given, tuple(path))
+        here = value_at(given, tuple(path))
         last = number == len(loc) - 1
         if (isinstance(here, Mapping) and (part in here or (last and part != "[key]"))) or (
             isinstance(here, Sequence) and not isinstance(here, str) and isinstance(part, int)
@@ -113,7 +127,8 @@ def _real_path(loc: Path, given: object) -> Path:
     return tuple(path)
 
 
-def _at(given: object, path: Path) -> object:
+def value_at(given: object, path: Path) -> object:
+    """What stands at `path` of nested tables and arrays; None if nothing does."""
     here = given
     for part in path:
         if isinstance(here, Mapping):
