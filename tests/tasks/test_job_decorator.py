@@ -48,9 +48,8 @@ def test_a_function_that_returns_nothing_at_all_is_ok() -> None:
 
 def test_an_error_is_never_ok() -> None:
     @job(name="broken", summary="Raises.")
-    def broken(ctx: Context) -> Iterator[Finding]:
+    def broken(ctx: Context) -> list[Finding]:
         raise RuntimeError(ctx.run_id)
-        yield FULL
 
     with pytest.raises(RuntimeError, match="run-1"):
         run_check(broken, FakeContext())

@@ -24,7 +24,7 @@ from tasks.context import Context, Probe
 from tasks.errors import Cancelled, ProviderError
 from tasks.job import Job, Params
 from tasks.model import Answer, Ok
-from tasks.testing import CancelSwitch, FakeContext, FakeHistory, FakeTls, ReadOnlyViolation, read_only, run_check
+from tasks.testing import CancelSwitch, FakeContext, FakeHistory, FakeLedger, FakeTls, ReadOnlyViolation, read_only, run_check
 
 Effect = Callable[[Path], object]
 
@@ -239,6 +239,35 @@ def test_history_becomes_visible_with_the_outcome_and_keeps_no_version_twice() -
     history.record("www", "serial", "02")
     history.commit()
     assert [(fact.version, fact.value) for fact in history.versions("www", "serial")] == [(2, "02"), (1, "01")]
+
+
+def test_what_a_job_does_with_its_context_can_be_read_afterwards() -> None:
+    ctx = FakeContext(ledger=FakeLedger(run_rows=[{"job": "x"}, {"job": "y"}], approval_rows=[{"state": "pending"}]))
+
+    def use(ctx: Context) -> None:
+        ctx.log.warning("odd", count=1)
+        ctx.progress(1, 2, "half")
+        ctx.artifacts.put("key.pem", b"k", secret=True)
+
+    run_check(job_that(use), ctx)
+    ctx.clock.advance(timedelta(hours=1))
+    assert (ctx.log.events, ctx.progress.reports) == ([("warning", "odd", {"count": 1})], [(1, 2, "half")])
+    assert (ctx.artifacts.kept, ctx.artifacts.secret) == ({"key.pem": b"k"}, {"key.pem"})
+    assert (ctx.ledger.runs(job="y"), ctx.ledger.approvals(state="denied")) == ([{"job": "y"}], [])
+    assert ctx.clock() - FakeContext().clock() == timedelta(hours=1)
+
+
+def test_an_artifact_past_its_limit_is_refused() -> None:
+    with pytest.raises(ValueError, match="artifact big: 16777217 bytes, at most 16777216"):
+        FakeContext().artifacts.put("big", bytes(16777217))
+
+
+def test_the_cancel_switch_turned_on_stops_a_job() -> None:
+    ctx = FakeContext()
+    ctx.checkpoint()
+    ctx.cancelled.cancel()
+    with pytest.raises(Cancelled):
+        ctx.checkpoint()
 
 
 def test_the_cancel_switch_stops_a_job_at_its_boundary() -> None:
