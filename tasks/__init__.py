@@ -1,0 +1,7 @@
+"""What can be done: jobs, and the providers they speak to. Knows no Celery, no SQL, no HTTP server."""
+
+JOBS: dict[str, str] = {
+    "certificates": "tasks.certificates:JOB",
+    "command": "tasks.command:JOB",
+}
+"""Every job that ships, by name: the table of contents. The value is `module:attribute`, loaded at start."""

@@ -1,0 +1,241 @@
+"""What a job is given to work with: read-only for check, plan and verify; `ApplyContext` for apply alone.
+
+Providers are Protocols here, owned by the jobs that need them; `worker.wiring` puts the real ones in.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Literal, Protocol, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from tasks.errors import Cancelled, EntryError
+from tasks.model import Json
+
+EntryT = TypeVar("EntryT", bound="Entry")
+Mode = Literal["observe", "propose", "execute"]
+
+
+class Entry(BaseModel):
+    """One thing the operator asked us to watch. A job subclasses it with the keys of its own estate table."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(min_length=1, max_length=200, description="Unique within its table.")
+    environment: str = Field("default", description="Where it lives; its mode says what we may do there.")
+    owner: str = Field("", description="Who answers for it: a person or a team of people.toml.")
+    labels: dict[str, str] = Field(default_factory=dict, description="Free words for selectors and routes.")
+
+
+class Log(Protocol):
+    """Structured log: a fixed event name, facts as fields. `run_id` is bound. Never pass a secret."""
+
+    def info(self, event: str, **facts: object) -> None: ...
+    def warning(self, event: str, **facts: object) -> None: ...
+    def error(self, event: str, **facts: object) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """A stored file, named by the SHA-256 of its bytes (hex)."""
+
+    name: str
+    sha256: str
+    size: int
+    media_type: str
+
+
+class Artifacts(Protocol):
+    """Files kept by their hash."""
+
+    def put(self, name: str, content: bytes, *, media_type: str = "text/plain", secret: bool = False) -> Artifact:
+        """Keep `content` (at most 16 MiB; `ValueError` beyond). `secret=True` encrypts it at rest."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One version of something a job remembers about a subject."""
+
+    value: Json
+    version: int
+    recorded_at: datetime
+
+
+class History(Protocol):
+    """Versioned facts per (job, subject, name). Writes become visible and durable with the run's outcome, or not at all."""
+
+    def latest(self, subject: str, name: str) -> Fact | None: ...
+    def versions(self, subject: str, name: str, limit: int = 30) -> Sequence[Fact]:
+        """Newest first."""
+        ...
+
+    def record(self, subject: str, name: str, value: Json) -> None:
+        """Keep `value` as the next version, unless it equals the latest one."""
+        ...
+
+
+class Reader(Protocol):
+    """What a job may read of the ledger; all of it JSON-ready mappings as `GET /v1/...` shows them."""
+
+    def findings(self, *, job: str | None = None, state: str | None = None) -> Sequence[Mapping[str, Json]]: ...
+    def runs(self, *, job: str | None = None, limit: int = 100) -> Sequence[Mapping[str, Json]]: ...
+    def approvals(self, *, state: str | None = None) -> Sequence[Mapping[str, Json]]: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """One TLS handshake to make: connect to `address`:`port`, say `server_name` in SNI (None: no SNI)."""
+
+    address: str
+    """IPv4 or IPv6 literal."""
+    port: int
+    server_name: str | None
+    timeout: timedelta
+    """For connect and handshake together."""
+    trust_anchors_pem: str | None = None
+    """Trust only these certificates; None: the system's anchors."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handshake:
+    """What the server presented. `trust_error` is None when the chain leads to a trust anchor at the probe's time.
+
+    Of several errors the first that is not about time counts: a job judges the time of what was sent by its own clock.
+    """
+
+    chain_der: tuple[bytes, ...]
+    """As sent, leaf first, DER."""
+    protocol: str
+    cipher: str
+    trust_error: str | None
+    trust_code: int
+    """OpenSSL's X509_V_ERR number; 0 is X509_V_OK."""
+    elapsed: timedelta
+    trust_depth: int = 0
+    """Where in the path the error lies: 0 is the leaf."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeFailure:
+    """The handshake did not come about."""
+
+    stage: Literal["connect", "handshake"]
+    reason: str
+    """snake_case code: `connect_refused`, `connect_timeout`, `not_tls`, `handshake_timeout`, `handshake_failed`, …"""
+    detail: str
+    elapsed: timedelta
+
+
+class Tls(Protocol):
+    """Looks at TLS servers; reads only."""
+
+    def resolve(self, host: str, timeout: timedelta) -> Sequence[str]:
+        """Every A and AAAA address of `host`, in a stable order. Raises `ProviderError(stage="resolve")`."""
+        ...
+
+    def read_anchors(self, path: Path) -> str:
+        """The trust anchors in a PEM file, for `Probe.trust_anchors_pem`. Raises `ProviderError(stage="anchors")`."""
+        ...
+
+    def handshakes(
+        self,
+        probes: Iterable[Probe],
+        *,
+        cancelled: Callable[[], bool] = lambda: False,
+    ) -> Iterable[tuple[Probe, Handshake | ProbeFailure]]:
+        """Make all probes, many at a time; yields each with its result as it comes, and stops early once cancelled."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """A program to run: argv, never a shell."""
+
+    argv: tuple[str, ...]
+    cwd: Path | None
+    environment: Mapping[str, str]
+    """All the environment it gets."""
+    stdin: bytes
+    timeout: timedelta
+    output_limit_bytes: int
+    memory_limit_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandResult:
+    """How it ended. `exit_code` is None when it was ended by us or a signal; `ended_by` says which."""
+
+    exit_code: int | None
+    ended_by: Literal["itself", "signal", "timeout", "output_limit", "cancelled"]
+    signal: int | None
+    stdout: bytes
+    stderr: bytes
+    elapsed: timedelta
+
+
+class Commands(Protocol):
+    """Runs programs of the estate in a session of their own and leaves none of them behind."""
+
+    def run(self, command: Command, *, cancelled: Callable[[], bool] = lambda: False) -> CommandResult:
+        """Raises `ProviderError(stage="start")` when the program cannot be started."""
+        ...
+
+
+class SecretReader(Protocol):
+    """Resolves `env:NAME`, `file:PATH`, … to the value, for one use. Raises `ProviderError(stage="secret")`."""
+
+    def __call__(self, reference: str) -> str: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """What `check`, `plan` and `verify` get. Its providers only read."""
+
+    run_id: str
+    job: str
+    selected: Sequence[Entry]
+    """The entries this run is to look at; every one of them gets at least one answer."""
+    clock: Callable[[], datetime]
+    """Aware, UTC."""
+    log: Log
+    scratch: Path
+    """A folder of this run's own, gone when the run ends."""
+    artifacts: Artifacts
+    history: History
+    estate: Sequence[Entry]
+    """All entries of the job's table."""
+    ledger: Reader
+    progress: Callable[[int, int, str], None]
+    """`progress(done, total, note)`; cheap, call it as often as you like."""
+    cancelled: Callable[[], bool]
+    """True once the run must stop: cancel, kill, drain or a lost lease."""
+    tls: Tls
+    commands: Commands
+    secrets: SecretReader
+    providers: Mapping[str, object]
+    """Outsiders' providers by their name in settings."""
+
+    def entries(self, model: type[EntryT]) -> list[EntryT]:
+        """The selected entries, typed."""
+        wrong = [entry.name for entry in self.selected if not isinstance(entry, model)]
+        if wrong:
+            message = f"{self.job}: entries {', '.join(wrong)} are not of {model.__name__}"
+            raise EntryError(message)
+        return [entry for entry in self.selected if isinstance(entry, model)]
+
+    def checkpoint(self) -> None:
+        """Raise `Cancelled` if the run must stop; call it between units of work."""
+        if self.cancelled():
+            raise Cancelled(f"{self.job}: stopped at a boundary")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApplyContext(Context):
+    """What `apply` alone gets: the same, with write credentials behind its providers."""
+
+    idempotency_key: str
+    """`run_id:step`, for targets that can take one."""
+

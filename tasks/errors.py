@@ -1,0 +1,33 @@
+"""The error tree of jobs and providers.
+
+TaskError
+├── EntryError          an estate entry or a parameter that the job cannot work with
+├── ProviderError       an outside system answered badly or not at all (`stage`, `retryable`)
+├── LoadError           a job, provider or channel that cannot be loaded, or a package that shadows ours
+└── Cancelled           the run was cancelled, drained or lost its lease; raised by `ctx.checkpoint()`
+"""
+
+
+class TaskError(Exception):
+    """Base of everything a job or a provider raises on purpose."""
+
+
+class EntryError(TaskError):
+    """An estate entry or a parameter that the job cannot work with; names the entry, the key and what is accepted."""
+
+
+class ProviderError(TaskError):
+    """An outside system answered badly or not at all."""
+
+    def __init__(self, message: str, *, stage: str, retryable: bool = False) -> None:
+        super().__init__(message)
+        self.stage = stage
+        self.retryable = retryable
+
+
+class LoadError(TaskError):
+    """A job, provider or channel that cannot be loaded, or a package that shadows ours; names the module and the cause."""
+
+
+class Cancelled(TaskError):  # noqa: N818 - a request, not a fault
+    """The run must stop at this boundary: cancelled, drained or its lease lost."""

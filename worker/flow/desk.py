@@ -1,0 +1,127 @@
+"""What a run gathers while it works (facts, artifacts, log lines) and writes with its outcome, or not at all."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import structlog
+
+from tasks.context import Artifact, Fact
+from tasks.model import Json
+from worker.flow.pulse import Watch
+from worker.flow.shift import Shift
+from worker.flow.shown import jsonable, shown
+from worker.ledger import findings, keepings, runs
+from worker.ledger.keepings import StoredArtifact
+from worker.records import FindingState, Run
+
+
+class RunLog:
+    """`ctx.log`: to the process's log with the run's id bound, and to the run's own lines."""
+
+    def __init__(self, shift: Shift, watch: Watch) -> None:
+        self._log = structlog.get_logger("nightshift.job").bind(run_id=watch.run.id, job=watch.run.job)
+        self._shift = shift
+        self._watch = watch
+
+    def info(self, event: str, **facts: object) -> None:
+        self._say("info", event, facts)
+
+    def warning(self, event: str, **facts: object) -> None:
+        self._say("warning", event, facts)
+
+    def error(self, event: str, **facts: object) -> None:
+        self._say("error", event, facts)
+
+    def _say(self, level: str, event: str, facts: Mapping[str, object]) -> None:
+        getattr(self._log, level)(event, **facts)
+        self._watch.say(self._shift.clock(), level, event, {key: jsonable(value) for key, value in facts.items()})
+
+
+@dataclass(slots=True)
+class RunArtifacts:
+    """`ctx.artifacts`: kept in memory until the outcome is written."""
+
+    shift: Shift
+    kept: list[tuple[str, StoredArtifact]] = field(default_factory=list)
+
+    def put(self, name: str, content: bytes, *, media_type: str = "text/plain", secret: bool = False) -> Artifact:
+        """See `tasks.context.Artifacts`."""
+        limit = self.shift.artifact_limit_bytes
+        if len(content) > limit:
+            message = f"artifact {name!r} has {len(content)} bytes, at most {limit} are kept"
+            raise ValueError(message)
+        sha256 = hashlib.sha256(content).hexdigest()
+        stored, key_id = content, None
+        if secret:
+            text = self.shift.keys.encrypt(content)
+            stored, key_id = text.encode(), text.partition(":")[0]
+        self.kept.append(
+            (
+                name,
+                StoredArtifact(
+                    sha256=sha256,
+                    size=len(content),
+                    media_type=media_type,
+                    key_id=key_id,
+                    content=stored,
+                    created_at=self.shift.clock(),
+                ),
+            )
+        )
+        return Artifact(name=name, sha256=sha256, size=len(content), media_type=media_type)
+
+
+@dataclass(slots=True)
+class RunHistory:
+    """`ctx.history`: reads the ledger, keeps writes until the outcome."""
+
+    shift: Shift
+    job: str
+    recorded: dict[tuple[str, str], tuple[Json, datetime]] = field(default_factory=dict)
+
+    def latest(self, subject: str, name: str) -> Fact | None:
+        return next(iter(self.versions(subject, name, 1)), None)
+
+    def versions(self, subject: str, name: str, limit: int = 30) -> Sequence[Fact]:
+        with self.shift.ledger.read() as connection:
+            rows = keepings.facts(connection, self.job, subject, name, limit)
+        return [Fact(value=value, version=version, recorded_at=at) for version, value, at in rows]
+
+    def record(self, subject: str, name: str, value: Json) -> None:
+        self.recorded[subject, name] = (value, self.shift.clock())
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerReader:
+    """`ctx.ledger`."""
+
+    shift: Shift
+
+    def findings(self, *, job: str | None = None, state: str | None = None) -> Sequence[Mapping[str, Json]]:
+        states = findings.OPEN_STATES if state is None else (FindingState(state),)
+        with self.shift.ledger.read() as connection:
+            return [shown(row) for row in findings.listing(connection, job=job, states=states)]
+
+    def runs(self, *, job: str | None = None, limit: int = 100) -> Sequence[Mapping[str, Json]]:
+        with self.shift.ledger.read() as connection:
+            return [shown(row) for row in runs.listing(connection, job=job, limit=limit)]
+
+    def approvals(self, *, state: str | None = None) -> Sequence[Mapping[str, Json]]:  # noqa: ARG002
+        # There are none before remedies exist.
+        return []
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """All of a run's gatherings."""
+
+    log: RunLog
+    artifacts: RunArtifacts
+    history: RunHistory
+    reader: LedgerReader
+
+    @classmethod
+    def of(cls, shift: Shift, run: Run, watch: Watch) -> "Desk":
+        return cls(RunLog(shift, watch), RunArtifacts(shift), RunHistory(shift, run.job), LedgerReader(shift))

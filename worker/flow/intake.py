@@ -1,0 +1,264 @@
+"""Taking work in: a request becomes a batch of queued runs, their audit row and their bells, in one transaction."""
+
+import difflib
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import groupby
+from typing import Any
+
+from sqlalchemy import Connection
+
+from tasks.context import Entry
+from tasks.job import Job
+from worker.flow.errors import Invalid, KeyConflict, NotFound
+from worker.flow.looking import select
+from worker.flow.shift import Estate, Shift
+from worker.ledger import audit_rows, batches, outbox, revisions, runs
+from worker.ledger.rows import new_id
+from worker.records import Actor, AuditEntry, Batch, Run, RunKind, RunState, Topic, Trigger
+
+MOST_RUNS = 100_000
+"""Runs one request may ask for."""
+
+Permit = Callable[[str, str, bool], None]
+"""`permit(job, environment, ad_hoc)` raises `Forbidden` unless the actor may run that."""
+
+
+def permit_all(job: str, environment: str, ad_hoc: bool) -> None:  # noqa: ARG001, FBT001 - the shape of a Permit
+    """For the schedules of the configuration and the operator's own command line."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """One item of a request: a job and its parameters."""
+
+    job: str
+    params: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What somebody wants done. `callback` is encrypted already."""
+
+    orders: Sequence[Order]
+    trigger: Trigger
+    actor: Actor
+    family: str | None = None
+    idempotency_key: str | None = None
+    callback: str | None = None
+    schedule: str | None = None
+    fire_key: str | None = None
+    due_at: datetime | None = None
+    note: str = ""
+    traceparent: str | None = None
+    parent_id: str | None = None
+
+    def digest(self) -> str:
+        """Of what is asked for: the same key with another digest is a conflict."""
+        asked = {
+            "orders": [{"job": o.job, "params": o.params} for o in self.orders],
+            "schedule": self.schedule,
+            "note": self.note,
+        }
+        return hashlib.sha256(json.dumps(asked, sort_keys=True, default=str).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Enqueued:
+    """The batch, new or the one that was there before (`joined`)."""
+
+    batch: Batch
+    runs: Sequence[Run]
+    joined: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    item: int
+    job: Job[Any]
+    options: Mapping[str, Any]
+    entries: Sequence[Entry]
+    ad_hoc: bool = False
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """Only names of the estate are kept: a run reads its entries from the configuration in force."""
+        if self.ad_hoc:
+            return {**self.options, "targets": [entry.model_dump(mode="json") for entry in self.entries]}
+        return {**self.options, "entries": [entry.name for entry in self.entries]}
+
+
+def enqueue(shift: Shift, request: Request, permit: Permit = permit_all) -> Enqueued:
+    """Write the batch and ring. Raises `Invalid`, `NotFound`, `Forbidden`, `KeyConflict`; then nothing was written."""
+    before = _same_key(shift, request)
+    if before is not None:
+        return before
+    drafts, estate = draft_orders(shift, request.orders)
+    if len(drafts) > MOST_RUNS:
+        message = f"{len(drafts)} runs asked for, at most {MOST_RUNS} a request"
+        raise Invalid(message, field="items")
+    for draft in drafts:
+        permit(draft.job.name, draft.entries[0].environment, draft.ad_hoc)
+    with shift.ledger.transaction() as tx:
+        made = write_batch(shift, tx, request, drafts, estate)
+    if made is None:
+        return _joined(shift, request)
+    shift.ring(made.runs)
+    return made
+
+
+def write_batch(shift: Shift, tx: Connection, request: Request, drafts: Sequence[Draft], estate: Estate) -> Enqueued | None:
+    """Insert batch, runs, audit row and bells; None when the key is taken. The caller rings after commit."""
+    now = shift.clock()
+    epoch = revisions.state(tx).epoch
+    batch = _batch(request, drafts, estate, epoch, now)
+    if not batches.insert_batch(tx, batch):
+        return None
+    made = [_run(batch, request, position, draft) for position, draft in enumerate(drafts)]
+    runs.insert_runs(tx, made)
+    _put_bells(shift, tx, [run.id for run in made], now)
+    facts = {
+        "runs": len(made),
+        "jobs": sorted({run.job for run in made}),
+        "trigger": request.trigger,
+        "schedule": request.schedule,
+    }
+    entry = AuditEntry(
+        at=now, actor=str(request.actor), verb="batch.queued", object_kind="batch", object_id=batch.id, facts=facts
+    )
+    audit_rows.append(tx, entry)
+    return Enqueued(batch, made, joined=False)
+
+
+def _put_bells(shift: Shift, tx: Connection, run_ids: list[str], now: datetime) -> None:
+    """The committer rings the first ones itself; the relay rings the others when there is room, and all that stay unclaimed."""
+    first, others = run_ids[: shift.pace.ring_cap], run_ids[shift.pace.ring_cap :]
+    again = now + shift.pace.first_ring_again
+    outbox.put_many(tx, Topic.BELL, first, at=now, not_before=again, attempts=1)
+    outbox.put_many(tx, Topic.BELL, others, at=now, not_before=now)
+
+
+def draft_orders(shift: Shift, orders: Iterable[Order]) -> tuple[list[Draft], Estate]:
+    """The runs that `orders` would make, and the estate they were drawn from. Raises `Invalid`, `NotFound`."""
+    estate = shift.estate()
+    return [draft for item, order in enumerate(orders) for draft in _drafts(shift, item, order, estate)], estate
+
+
+def _same_key(shift: Shift, request: Request) -> Enqueued | None:
+    if request.family is None or request.idempotency_key is None:
+        return None
+    with shift.ledger.read() as connection:
+        batch = batches.by_idempotency_key(connection, request.family, request.idempotency_key)
+        if batch is None:
+            return None
+        if batch.request_digest != request.digest():
+            message = (
+                f"idempotency key {request.idempotency_key!r} was used at {batch.created_at:%Y-%m-%d %H:%M} UTC for another body: "
+                f"then SHA-256 {batch.request_digest}, now {request.digest()}; use a new key for new work"
+            )
+            raise KeyConflict(message, field="idempotency_key")
+        return Enqueued(batch, runs.of_batch(connection, batch.id), joined=True)
+
+
+def _joined(shift: Shift, request: Request) -> Enqueued:
+    """Somebody was faster with the same key."""
+    same = _same_key(shift, request)
+    if same is not None:
+        return same
+    assert request.schedule is not None
+    assert request.fire_key is not None
+    with shift.ledger.read() as connection:
+        batch = batches.by_fire(connection, request.schedule, request.fire_key)
+        assert batch is not None
+        return Enqueued(batch, runs.of_batch(connection, batch.id), joined=True)
+
+
+def job_named(shift: Shift, name: str) -> Job[Any]:
+    """Raises `NotFound` naming the nearest job."""
+    if name in shift.jobs:
+        return shift.jobs[name]
+    near = difflib.get_close_matches(name, shift.jobs, n=1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    message = f"no job is called {name!r}: {hint}jobs are {', '.join(sorted(shift.jobs))}"
+    raise NotFound(message, code="unknown_job", field="job")
+
+
+def _drafts(shift: Shift, item: int, order: Order, estate: Estate) -> list[Draft]:
+    job = job_named(shift, order.job)
+    selection = select(job, order.params, estate)
+    if selection.missing:
+        table = estate.table(job)
+        near = difflib.get_close_matches(selection.missing[0], table, n=3)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"it has {len(table)} entries"
+        message = f"the estate has no {job.name} entry {', '.join(map(repr, selection.missing))}: {hint}"
+        raise NotFound(message, code="unknown_entry", field="params.entries")
+    options = selection.params.model_dump(mode="json", exclude={"entries", "targets"}, exclude_unset=True)
+    size = job.entries_per_run
+    known = [Draft(item=item, job=job, options=options, entries=chunk) for chunk in _chunks(selection.known, size)]
+    targets = [
+        Draft(item=item, job=job, options=options, entries=chunk, ad_hoc=True) for chunk in _chunks(selection.targets, size)
+    ]
+    if not known and not targets:
+        message = f"nothing to look at: the estate has no `[[{job.name}]]` entries"
+        raise Invalid(message, code="nothing_selected", field="params.entries")
+    return [*known, *targets]
+
+
+def _chunks(entries: Sequence[Entry], size: int) -> list[Sequence[Entry]]:
+    """At most `size` entries a run, all of one environment: grants and modes are per environment."""
+    ordered = sorted(entries, key=lambda entry: entry.environment)
+    chunks: list[Sequence[Entry]] = []
+    for _, group in groupby(ordered, key=lambda entry: entry.environment):
+        members = list(group)
+        chunks += [members[start : start + size] for start in range(0, len(members), size)]
+    return chunks
+
+
+def _batch(request: Request, drafts: Sequence[Draft], estate: Estate, epoch: int, now: datetime) -> Batch:
+    return Batch(
+        id=new_id(),
+        trigger=request.trigger,
+        requested_by=str(request.actor),
+        schedule=request.schedule,
+        fire_key=request.fire_key,
+        due_at=request.due_at,
+        family=request.family if request.idempotency_key else None,
+        idempotency_key=request.idempotency_key,
+        request_digest=request.digest(),
+        callback=request.callback,
+        total=len(drafts),
+        remaining=len(drafts),
+        entries_expected=sum(len(draft.entries) for draft in drafts),
+        revision=estate.revision,
+        epoch=epoch,
+        note=request.note,
+        created_at=now,
+    )
+
+
+def _run(batch: Batch, request: Request, position: int, draft: Draft) -> Run:
+    owners = {entry.owner for entry in draft.entries}
+    shared = set.intersection(*(set(entry.labels.items()) for entry in draft.entries))
+    return Run(
+        id=new_id(),
+        batch_id=batch.id,
+        position=position,
+        item=draft.item,
+        job=draft.job.name,
+        kind=RunKind.CHECK,
+        parent_id=request.parent_id,
+        trigger=request.trigger,
+        environment=draft.entries[0].environment,
+        owner=owners.pop() if len(owners) == 1 else "",
+        labels=dict(sorted(shared)),
+        params=draft.params,
+        state=RunState.QUEUED,
+        entries_expected=len(draft.entries),
+        revision=batch.revision,
+        epoch=batch.epoch,
+        traceparent=request.traceparent,
+        created_at=batch.created_at,
+    )

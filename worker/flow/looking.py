@@ -1,0 +1,192 @@
+"""Running a check: the context it gets, and the report made of its answers."""
+
+import shutil
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import ValidationError
+
+from tasks.context import Context, Entry
+from tasks.errors import Cancelled
+from tasks.job import Job, Params
+from tasks.model import Answer, CannotTell, Finding, Ok
+from worker.flow.desk import Desk
+from worker.flow.errors import Invalid
+from worker.flow.pulse import Watch
+from worker.flow.shift import Estate, Shift
+from worker.records import Run, Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """What a run is to look at. `missing` were named when the run was made, and the estate has them no more."""
+
+    params: Params
+    known: Sequence[Entry] = ()
+    """Of the estate."""
+    targets: Sequence[Entry] = ()
+    """Of the request alone."""
+    missing: Sequence[str] = ()
+
+    @property
+    def entries(self) -> Sequence[Entry]:
+        return [*self.known, *self.targets]
+
+
+@dataclass(slots=True)
+class Report:
+    """The answers of one run. `whole`: the check ran to its end, so that what it did not see again is gone."""
+
+    answers: list[Answer] = field(default_factory=list)
+    whole: bool = False
+    error: str | None = None
+    error_reason: str | None = None
+
+    def outcomes(self) -> Mapping[str, str]:
+        """By entry: `finding`, else `cannot_tell`, else `ok`."""
+        worst: dict[str, str] = {}
+        order = ("ok", "cannot_tell", "finding")
+        for answer in self.answers:
+            said = kind_of(answer)
+            worst[answer.entry] = max(worst.get(answer.entry, "ok"), said, key=order.index)
+        return worst
+
+    def counts(self) -> dict[str, int]:
+        """Numbers of entries by outcome."""
+        counted = Counter(self.outcomes().values())
+        return {kind: counted[kind] for kind in ("ok", "finding", "cannot_tell")}
+
+    def verdict(self) -> Verdict:
+        """Never ok unless every entry is; `cannot_tell` only if nothing at all could be told."""
+        counts = self.counts()
+        if counts["finding"]:
+            return Verdict.FINDINGS
+        if counts["cannot_tell"]:
+            return Verdict.PARTIAL if counts["ok"] else Verdict.CANNOT_TELL
+        return Verdict.OK
+
+    def summary(self) -> str:
+        """`98 ok, 1 finding, 1 cannot tell`."""
+        counts = self.counts()
+        names = {"ok": "ok", "finding": "finding" if counts["finding"] == 1 else "findings", "cannot_tell": "cannot tell"}
+        return ", ".join(f"{number} {names[kind]}" for kind, number in counts.items() if number) or "nothing to look at"
+
+
+def kind_of(answer: Answer) -> str:
+    match answer:
+        case Ok():
+            return "ok"
+        case Finding():
+            return "finding"
+        case CannotTell():
+            return "cannot_tell"
+
+
+def select(job: Job[Any], params: Mapping[str, Any], estate: Estate) -> Selection:
+    """Validate the parameters of a run and find its entries. Raises `Invalid`."""
+    try:
+        checked = job.params.model_validate(params)
+        targets = [_ad_hoc(job, target, estate) for target in checked.targets]
+    except ValidationError as error:
+        raise Invalid(_explain(error, job), code="invalid_parameter", field=_field(error)) from error
+    table = estate.table(job)
+    if not checked.entries and not targets:
+        return Selection(params=checked, known=list(table.values()))
+    missing = [name for name in checked.entries if name not in table]
+    known = [table[name] for name in checked.entries if name in table]
+    return Selection(params=checked, known=known, targets=targets, missing=missing)
+
+
+def _ad_hoc(job: Job[Any], target: Any, estate: Estate) -> Entry:
+    if job.entry is None or not job.ad_hoc:
+        message = f"{job.name} looks at entries of the estate only: `targets` is not accepted"
+        raise Invalid(message, code="ad_hoc_refused", field="params.targets")
+    given = job.entry.model_validate(target)
+    stated = given.model_fields_set
+    return given.model_copy(update={key: value for key, value in estate.defaults.items() if key not in stated})
+
+
+def _explain(error: ValidationError, job: Job[Any]) -> str:
+    known = ", ".join(sorted(job.params.model_fields))
+    told = "; ".join(f"{'.'.join(map(str, item['loc'])) or 'params'}: {item['msg']}" for item in error.errors())
+    return f"{job.name}: {told} (parameters: {known})"
+
+
+def _field(error: ValidationError) -> str:
+    return ".".join(["params", *map(str, error.errors()[0]["loc"])])
+
+
+def look(
+    job: Job[Any], ctx: Context, selection: Selection, watch: Watch, interruptions: tuple[type[BaseException], ...]
+) -> Report:
+    """Run the check to its end, or as far as it comes; what it answered before an error is kept."""
+    report = Report()
+    names = {entry.name for entry in selection.entries}
+    try:
+        if selection.entries:
+            for answer in job.check(ctx, selection.params):
+                if answer.entry not in names:
+                    raise Invalid(f"{job.name} answered about {answer.entry!r}, which this run was not asked to look at")
+                report.answers.append(answer)
+        report.whole = not watch.must_stop()
+    except Cancelled:
+        watch.must_stop()
+    except interruptions:
+        watch.stop = watch.stop or "time_limit"
+    except Exception as error:
+        if not watch.must_stop():
+            ctx.log.error("check_failed", error=f"{type(error).__name__}: {error}")
+            report.error, report.error_reason = f"{type(error).__name__}: {error}", "job_error"
+    _answer_for_the_rest(report, selection, watch)
+    return report
+
+
+def _answer_for_the_rest(report: Report, selection: Selection, watch: Watch) -> None:
+    answered = {answer.entry for answer in report.answers}
+    why = report.error or (f"the run was stopped: {watch.stop}" if watch.stop else "the job gave no answer about it")
+    report.answers += [
+        CannotTell(entry=entry.name, subject=entry.name, reason="not_looked_at", stage="run", detail=why)
+        for entry in selection.entries
+        if entry.name not in answered
+    ]
+    report.answers += [
+        CannotTell(
+            entry=name,
+            subject=name,
+            reason="not_in_estate",
+            stage="select",
+            detail="the estate in force does not have this entry any more",
+        )
+        for name in selection.missing
+    ]
+
+
+@contextmanager
+def context(shift: Shift, run: Run, job: Job[Any], selection: Selection, watch: Watch, desk: Desk) -> Iterator[Context]:
+    """The context of this run; its scratch folder goes with the block."""
+    folder = shift.scratch / run.id
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        yield Context(
+            run_id=run.id,
+            job=job.name,
+            selected=selection.entries,
+            clock=shift.clock,
+            log=desk.log,
+            scratch=folder,
+            artifacts=desk.artifacts,
+            history=desk.history,
+            estate=list(shift.estate().table(job).values()),
+            ledger=desk.reader,
+            progress=watch.show,
+            cancelled=watch.must_stop,
+            tls=shift.providers.tls,
+            commands=shift.providers.commands,
+            secrets=shift.providers.secrets,
+            providers=shift.providers.others,
+        )
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

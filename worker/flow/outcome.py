@@ -1,0 +1,156 @@
+"""Writing what became of a run: its state, findings, facts, artifacts, log lines, audit row, batch; one transaction."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from time import monotonic
+
+import structlog
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+
+from worker.flow.desk import Desk
+from worker.flow.errors import LeaseLost
+from worker.flow.looking import Report, Selection
+from worker.flow.merging import Merge, merge
+from worker.flow.pulse import Watch
+from worker.flow.shift import Shift
+from worker.ledger import audit_rows, batches, findings, keepings, outbox, runs
+from worker.ledger.rows import new_id
+from worker.records import Actor, ActorKind, AuditEntry, Batch, Run, RunState, Topic, Verdict
+
+log = structlog.get_logger("nightshift.outcome")
+
+_PATIENCE_SECONDS = 120.0
+"""How long a finished run waits for a ledger that went away before its outcome is given up and the run lost."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What `execute_run` tells its caller; the truth is in the ledger."""
+
+    run_id: str
+    state: RunState
+    verdict: Verdict | None
+    reason: str | None
+    summary: str
+
+
+def decide(run: Run, report: Report, watch: Watch) -> Outcome:
+    """The state a report leads to. Pure. A check that came to its end has succeeded, whoever wanted it stopped."""
+    match None if report.whole else watch.stop:
+        case "cancelled":
+            return _outcome(run, RunState.CANCELLED, report, reason="cancelled", note=f"cancelled by {watch.stopped_by}")
+        case "time_limit":
+            return _outcome(run, RunState.FAILED, report, reason="time_limit", note="stopped at its time limit")
+        case _ if report.error:
+            return _outcome(run, RunState.FAILED, report, reason=report.error_reason, note=report.error)
+        case _:
+            return Outcome(
+                run_id=run.id, state=RunState.SUCCEEDED, verdict=report.verdict(), reason=None, summary=report.summary()
+            )
+
+
+def _outcome(run: Run, state: RunState, report: Report, *, reason: str | None, note: str) -> Outcome:
+    summary = f"{note[:500]} ({report.summary()})"
+    return Outcome(run_id=run.id, state=state, verdict=None, reason=reason, summary=summary)
+
+
+def record(shift: Shift, run: Run, selection: Selection, report: Report, watch: Watch, desk: Desk) -> Outcome:
+    """Commit the outcome, once. Raises `LeaseLost` when somebody else took the run over."""
+    outcome = decide(run, report, watch)
+
+    def write(tx: Connection) -> None:
+        now = shift.clock()
+        counts = report.counts()
+        _finish(tx, run, outcome, counts, watch)
+        entries = {entry.name: entry for entry in selection.entries}
+        names = sorted({answer.entry for answer in report.answers})
+        write_findings(tx, merge(findings.of_entries(tx, run.job, names), report, entries, run, now), now)
+        for (subject, name), (value, at) in desk.history.recorded.items():
+            keepings.add_fact(tx, job=run.job, subject=subject, name=name, value=value, run_id=run.id, at=at)
+        for name, artifact in desk.artifacts.kept:
+            keepings.keep_artifact(tx, artifact, run_id=run.id, name=name)
+        keepings.add_lines(tx, run.id, run.fence, watch.unwritten())
+        audit_rows.append(tx, ended(run, outcome, now, by=f"{ActorKind.WORKER}:{run.worker}"))
+        close_if_last(tx, run, now)
+
+    commit_once(shift, run, write)
+    return outcome
+
+
+def write_findings(tx: Connection, merged: Merge, now: datetime) -> None:
+    """Write the rows, and a message for each that is news; who is told, and when, the relay asks the routes."""
+    for row in merged.insert:
+        findings.insert_finding(tx, row)
+    for row in merged.replace:
+        findings.replace(tx, row)
+    for kind, rows in (("finding_opened", merged.opened), ("finding_resolved", merged.resolved)):
+        for row in rows:
+            outbox.put(tx, Topic.MESSAGE, row.id, at=now, not_before=now, payload={"kind": kind, "message_id": new_id()})
+
+
+def _finish(tx: Connection, run: Run, outcome: Outcome, counts: dict[str, int], watch: Watch) -> None:
+    mine = runs.finish(
+        tx,
+        run,
+        state=outcome.state,
+        verdict=outcome.verdict,
+        reason=outcome.reason,
+        summary=outcome.summary,
+        counts=counts,
+        progress=watch.progress,
+    )
+    if not mine:
+        raise LeaseLost(f"run {run.id}: the lease of fence {run.fence} is over; its outcome is not written")
+
+
+def commit_once(shift: Shift, run: Run, write: Callable[[Connection], None]) -> None:
+    """Commit, waiting for a ledger that went away; after an exception around COMMIT the row itself says what happened."""
+    give_up = monotonic() + _PATIENCE_SECONDS
+    pause = 0.1
+    while True:
+        try:
+            with shift.ledger.transaction() as tx:
+                write(tx)
+        except DBAPIError as error:
+            log.warning("outcome_not_committed", run_id=run.id, error=type(error.orig).__name__)
+            if _committed_after_all(shift, run):
+                return
+            if monotonic() > give_up:
+                raise
+            time.sleep(pause)
+            pause = min(pause * 2, 5.0)
+        else:
+            return
+
+
+def _committed_after_all(shift: Shift, run: Run) -> bool:
+    try:
+        with shift.ledger.read() as connection:
+            return runs.finished_by(connection, run)
+    except DBAPIError:
+        return False
+
+
+def ended(run: Run, outcome: Outcome, at: datetime, *, by: str) -> AuditEntry:
+    facts = {"job": run.job, "fence": run.fence, "reason": outcome.reason, "verdict": outcome.verdict, "summary": outcome.summary}
+    return AuditEntry(at=at, actor=by, verb=f"run.{outcome.state}", object_kind="run", object_id=run.id, facts=facts)
+
+
+def close_if_last(tx: Connection, run: Run, now: datetime) -> Batch | None:
+    """Count the batch down; with its last run it ends, and whoever asked is told."""
+    batch = batches.run_ended(tx, run.batch_id)
+    if batch is None:
+        return None
+    actor = Actor(ActorKind.WORKER, run.worker or "ledger")
+    facts = {"runs": batch.total, "schedule": batch.schedule}
+    audit_rows.append(
+        tx, AuditEntry(at=now, actor=str(actor), verb="batch.ended", object_kind="batch", object_id=batch.id, facts=facts)
+    )
+    if batch.callback:
+        outbox.put(tx, Topic.CALLBACK, batch.id, at=now, not_before=now)
+    if batch.schedule:
+        outbox.put(tx, Topic.PING, batch.id, at=now, not_before=now)
+    return batch

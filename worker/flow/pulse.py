@@ -1,0 +1,130 @@
+"""The heartbeat: one thread per process extends the leases of the runs it holds, shows their progress and log lines,
+and reads whether they must stop."""
+
+import os
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from time import monotonic
+from typing import Literal
+
+import structlog
+from sqlalchemy.exc import DBAPIError
+
+from tasks.model import Json
+from worker.flow.shift import Shift
+from worker.ledger import keepings, runs
+from worker.ledger.keepings import Line
+from worker.records import Run
+
+Stop = Literal["cancelled", "lost", "drained", "time_limit"]
+MOST_LINES = 2_000
+"""Log lines kept of one attempt; the last says how many more there were."""
+
+log = structlog.get_logger("nightshift.pulse")
+
+
+@dataclass(slots=True)
+class Watch:
+    """One running run, as its heartbeat sees it. The job's thread writes, the heartbeat reads and sets `stop`."""
+
+    shift: Shift
+    run: Run
+    deadline: float
+    """On the monotonic clock."""
+    beat_at: float
+    stop: Stop | None = None
+    stopped_by: str | None = None
+    progress: dict[str, Json] = field(default_factory=dict)
+    lines: list[Line] = field(default_factory=list)
+    written: int = 0
+    said: int = 0
+
+    def show(self, done: int, total: int, note: str) -> None:
+        """`ctx.progress`."""
+        self.progress = {"done": done, "total": total, "note": note[:200]}
+
+    def say(self, at: datetime, level: str, event: str, facts: Mapping[str, Json]) -> None:
+        """Keep one log line."""
+        self.said += 1
+        if self.said <= MOST_LINES:
+            self.lines.append(Line(number=self.said, at=at, level=level, event=event, facts=facts))
+
+    def unwritten(self) -> list[Line]:
+        """Lines not in the ledger yet; the caller moves `written` once they are committed."""
+        return self.lines[self.written :]
+
+    def must_stop(self) -> bool:
+        """`ctx.cancelled`."""
+        if self.stop is None and self.shift.draining():
+            self.stop = "drained"
+        if self.stop is None and monotonic() > self.deadline:
+            self.stop = "time_limit"
+        return self.stop is not None
+
+
+class Pulse:
+    """The thread, started with the first run of a process: it must not exist before a fork."""
+
+    def __init__(self) -> None:
+        self._watches: dict[str, Watch] = {}
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._pid = 0
+
+    @contextmanager
+    def watching(self, shift: Shift, run: Run, time_limit: float) -> Iterator[Watch]:
+        """Keep the run's lease for as long as the block lasts."""
+        now = monotonic()
+        watch = Watch(shift=shift, run=run, deadline=now + time_limit, beat_at=now)
+        self._ensure_thread()
+        with self._lock:
+            self._watches[run.id] = watch
+        try:
+            yield watch
+        finally:
+            with self._lock:
+                self._watches.pop(run.id, None)
+
+    def _ensure_thread(self) -> None:
+        if self._pid != os.getpid():
+            self._watches, self._lock, self._pid = {}, threading.Lock(), os.getpid()
+            self._thread = threading.Thread(target=self._beat_for_ever, name="nightshift-pulse", daemon=True)
+            self._thread.start()
+
+    def _beat_for_ever(self) -> None:
+        pause = threading.Event()
+        interval = 0.5
+        while not pause.wait(interval):
+            with self._lock:
+                watches = list(self._watches.values())
+            for watch in watches:
+                interval = min(0.5, watch.shift.pace.heartbeat.total_seconds() / 2)
+                if monotonic() - watch.beat_at >= watch.shift.pace.heartbeat.total_seconds():
+                    beat(watch)
+
+
+def beat(watch: Watch) -> None:
+    """Extend the lease once; a ledger that is away is asked again with the next beat."""
+    watch.beat_at = monotonic()
+    pending = watch.unwritten()
+    try:
+        with watch.shift.ledger.transaction() as tx:
+            lease = watch.shift.pace.lease.total_seconds()
+            held, cancelled_by = runs.extend(tx, watch.run, lease_seconds=lease, progress=watch.progress)
+            if held:
+                keepings.add_lines(tx, watch.run.id, watch.run.fence, pending)
+    except DBAPIError as error:
+        log.warning("heartbeat_failed", run_id=watch.run.id, error=type(error.orig).__name__)
+        return
+    if not held:
+        watch.stop = "lost"
+        return
+    watch.written += len(pending)
+    if cancelled_by is not None and watch.stop is None:
+        watch.stop, watch.stopped_by = "cancelled", cancelled_by
+
+
+PULSE = Pulse()

@@ -1,0 +1,42 @@
+"""How records look to the outside: the API, `--json`, webhooks and `ctx.ledger` all show the same members."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from datetime import UTC, date, datetime, timedelta
+from enum import Enum
+from typing import Any
+
+from tasks.model import Json
+
+HIDDEN = frozenset({"lease_owner", "lease_until", "fence", "callback", "family", "request_digest", "mac"})
+"""Members of records that are nobody's business outside: locks and bearer tokens."""
+
+
+def shown(record: Any) -> dict[str, Json]:
+    """A record as JSON: enums by value, instants in ISO 8601 with Z, hidden members left out."""
+    return {f.name: jsonable(getattr(record, f.name)) for f in fields(record) if f.name not in HIDDEN}
+
+
+def jsonable(value: object) -> Json:
+    """The nearest JSON value."""
+    match value:
+        case Enum():
+            return jsonable(value.value)
+        case None | bool() | int() | float() | str():
+            return value
+        case datetime():
+            return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+        case date():
+            return value.isoformat()
+        case timedelta():
+            return value.total_seconds()
+        case Mapping():
+            return {str(key): jsonable(item) for key, item in value.items()}
+        case bytes():
+            return value.decode(errors="replace")
+        case Sequence() | set() | frozenset():
+            return [jsonable(item) for item in value]
+        case _ if is_dataclass(value) and not isinstance(value, type):
+            return shown(value)
+        case _:
+            return str(value)

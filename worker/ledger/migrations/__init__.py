@@ -1,0 +1,1 @@
+"""Alembic migrations. Each one works while the code before it still runs."""

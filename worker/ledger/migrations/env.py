@@ -1,0 +1,15 @@
+"""Alembic's environment: the connection comes from `worker.ledger.schema`, never from a file."""
+
+from alembic import context
+
+from worker.ledger.tables import METADATA
+
+connection = context.config.attributes["connection"]
+context.configure(
+    connection=connection,
+    target_metadata=METADATA,
+    transactional_ddl=True,
+    render_as_batch=True,
+)
+with context.begin_transaction():
+    context.run_migrations()

@@ -1,0 +1,56 @@
+"""From table rows to records: column names are field names."""
+
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import fields
+from secrets import randbits
+from typing import Any, TypeVar
+
+from sqlalchemy import Row
+
+from worker.records import (
+    ActorKind,
+    Batch,
+    DeliveryRow,
+    DeliveryState,
+    FindingKind,
+    FindingRow,
+    FindingState,
+    OutboxRow,
+    Run,
+    RunKind,
+    RunState,
+    TokenRow,
+    Topic,
+    Trigger,
+    Verdict,
+)
+
+R = TypeVar("R")
+ENUMS: Mapping[type, Mapping[str, type]] = {
+    Run: {"kind": RunKind, "trigger": Trigger, "state": RunState, "verdict": Verdict},
+    Batch: {"trigger": Trigger},
+    FindingRow: {"kind": FindingKind, "state": FindingState},
+    OutboxRow: {"topic": Topic},
+    DeliveryRow: {"state": DeliveryState},
+    TokenRow: {"kind": ActorKind},
+}
+
+
+def record(kind: type[R], row: Row[Any]) -> R:
+    """Build `kind` from the row's columns of the same names; enum columns become their enum."""
+    enums = ENUMS.get(kind, {})
+    values = row._mapping  # noqa: SLF001 - the documented name of a Row's mapping view
+    return kind(**{f.name: _typed(enums.get(f.name), values[f.name]) for f in fields(kind)})  # type: ignore[arg-type]
+
+
+def _typed(enum: type | None, value: Any) -> Any:
+    return value if enum is None or value is None else enum(value)
+
+
+def new_id() -> str:
+    """A UUIDv7 (RFC 9562 §5.7): sorts by the time it was made, to the millisecond."""
+    milliseconds = time.time_ns() // 1_000_000
+    value = milliseconds << 80 | 0x7 << 76 | randbits(12) << 64 | 0b10 << 62 | randbits(62)
+    return str(uuid.UUID(int=value))

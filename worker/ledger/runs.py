@@ -1,0 +1,265 @@
+"""Conditional statements on runs. Whoever holds the fence writes; everybody else changes nothing."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Float, bindparam, func, insert, select, update
+
+from worker.ledger.rows import record
+from worker.ledger.tables import RUNS, STATE
+from worker.ledger.types import database_now
+from worker.records import Run, RunKind, RunState
+
+_LEASE = bindparam("lease_seconds", type_=Float)
+_REVISION = select(STATE.c.revision).scalar_subquery()
+_EPOCH = select(STATE.c.epoch).scalar_subquery()
+
+_CLAIM = (
+    update(RUNS)
+    .where(
+        RUNS.c.id == bindparam("run_id"),
+        RUNS.c.job == bindparam("of_job"),
+        RUNS.c.state == RunState.QUEUED,
+        RUNS.c.epoch == _EPOCH,
+    )
+    .values(
+        state=RunState.RUNNING,
+        fence=RUNS.c.fence + 1,
+        attempts=RUNS.c.attempts + 1,
+        lease_owner=bindparam("by"),
+        lease_until=database_now(_LEASE),
+        started_at=database_now(),
+        worker=bindparam("at_worker"),
+        revision=_REVISION,
+    )
+    .returning(*RUNS.c)
+)
+
+
+def claim(
+    tx: Connection,
+    run_id: str,
+    *,
+    job: str,
+    owner: str,
+    worker: str,
+    lease_seconds: float,
+) -> Run | None:
+    """queued → running under the next fence. None: not queued, of another job, or of an older epoch."""
+    parameters = {
+        "run_id": run_id,
+        "of_job": job,
+        "by": owner,
+        "at_worker": worker,
+        "lease_seconds": lease_seconds,
+    }
+    row = tx.execute(_CLAIM, parameters).first()
+    return record(Run, row) if row else None
+
+
+_HELD = (
+    RUNS.c.id == bindparam("run_id"),
+    RUNS.c.state == RunState.RUNNING,
+    RUNS.c.fence == bindparam("at_fence"),
+    RUNS.c.lease_owner == bindparam("by"),
+)
+
+_EXTEND = (
+    update(RUNS)
+    .where(*_HELD)
+    .values(lease_until=database_now(_LEASE), progress=bindparam("shown"))
+    .returning(RUNS.c.cancel_requested_by)
+)
+
+
+def extend(tx: Connection, run: Run, *, lease_seconds: float, progress: Mapping[str, Any]) -> tuple[bool, str | None]:
+    """Renew the lease and show progress. (False, …) when the lease is no longer ours; else who wants it cancelled."""
+    parameters = {
+        **_holder(run),
+        "lease_seconds": lease_seconds,
+        "shown": dict(progress),
+    }
+    row = tx.execute(_EXTEND, parameters).first()
+    return (False, None) if row is None else (True, row[0])
+
+
+_FINISH = (
+    update(RUNS)
+    .where(*_HELD)
+    .values(
+        state=bindparam("to_state"),
+        verdict=bindparam("said"),
+        reason=bindparam("why"),
+        summary=bindparam("told"),
+        counts=bindparam("counted"),
+        progress=bindparam("shown"),
+        lease_until=None,
+        ended_at=database_now(),
+    )
+)
+
+
+def finish(
+    tx: Connection,
+    run: Run,
+    *,
+    state: RunState,
+    verdict: str | None,
+    reason: str | None,
+    summary: str,
+    counts: Mapping[str, int],
+    progress: Mapping[str, Any],
+) -> bool:
+    """running → a terminal state, only for the fence holder, whose token stays on the row: see `finished_by`."""
+    said = {
+        "to_state": state,
+        "said": verdict,
+        "why": reason,
+        "told": summary,
+        "counted": dict(counts),
+        "shown": dict(progress),
+    }
+    return tx.execute(_FINISH, {**_holder(run), **said}).rowcount == 1
+
+
+def finished_by(connection: Connection, run: Run) -> bool:
+    """Whether this very holder's outcome is on the row: what to ask after an exception around COMMIT."""
+    found = get(connection, run.id)
+    return found is not None and found.state.terminal and (found.fence, found.lease_owner) == (run.fence, run.lease_owner)
+
+
+def held_by(connection: Connection, run_id: str, owner: str) -> Run | None:
+    """The run this owner's claim took, if that claim was committed."""
+    found = get(connection, run_id)
+    return found if found is not None and found.state is RunState.RUNNING and found.lease_owner == owner else None
+
+
+def release(tx: Connection, run: Run) -> bool:
+    """running → queued at a boundary (drain), only by the fence holder; the attempt is not counted."""
+    statement = update(RUNS).where(*_HELD)
+    values = {
+        "state": RunState.QUEUED,
+        "lease_owner": None,
+        "lease_until": None,
+        "attempts": RUNS.c.attempts - 1,
+    }
+    return tx.execute(statement.values(values), _holder(run)).rowcount == 1
+
+
+def _holder(run: Run) -> dict[str, Any]:
+    return {"run_id": run.id, "at_fence": run.fence, "by": run.lease_owner}
+
+
+def expired(connection: Connection, limit: int = 500) -> list[Run]:
+    """Running runs whose lease ended, on the database's clock."""
+    statement = select(RUNS).where(RUNS.c.state == RunState.RUNNING, RUNS.c.lease_until < database_now())
+    return [record(Run, row) for row in connection.execute(statement.order_by(RUNS.c.lease_until).limit(limit))]
+
+
+def take_lost(tx: Connection, run: Run, *, state: RunState, reason: str | None, summary: str = "") -> bool:
+    """End the lease of a dead owner: to queued or a terminal state. False when the owner came back or it moved on."""
+    statement = update(RUNS).where(
+        RUNS.c.id == run.id,
+        RUNS.c.state == RunState.RUNNING,
+        RUNS.c.fence == run.fence,
+        RUNS.c.lease_until == run.lease_until,
+        RUNS.c.lease_until < database_now(),
+    )
+    values: dict[str, Any] = {
+        "state": state,
+        "reason": reason,
+        "lease_owner": None,
+        "lease_until": None,
+    }
+    if state.terminal:
+        values |= {"ended_at": database_now(), "summary": summary}
+    return tx.execute(statement.values(values)).rowcount == 1
+
+
+def cancel_queued(tx: Connection, run_id: str, *, by: str, reason: str, summary: str) -> bool:
+    """queued → cancelled."""
+    statement = update(RUNS).where(RUNS.c.id == run_id, RUNS.c.state == RunState.QUEUED)
+    values = {
+        "state": RunState.CANCELLED,
+        "cancel_requested_by": by,
+        "reason": reason,
+        "summary": summary,
+        "ended_at": database_now(),
+    }
+    return tx.execute(statement.values(values)).rowcount == 1
+
+
+def request_cancel(tx: Connection, run_id: str, *, by: str) -> bool:
+    """Ask a running run to stop; its heartbeat reads it. False when it is not running or was asked before."""
+    statement = update(RUNS).where(
+        RUNS.c.id == run_id,
+        RUNS.c.state == RunState.RUNNING,
+        RUNS.c.cancel_requested_by.is_(None),
+    )
+    return tx.execute(statement.values(cancel_requested_by=by)).rowcount == 1
+
+
+def resolve(tx: Connection, run_id: str, *, state: RunState, reason: str, summary: str) -> bool:
+    """needs_attention → succeeded | failed | queued, by a person."""
+    statement = update(RUNS).where(RUNS.c.id == run_id, RUNS.c.state == RunState.NEEDS_ATTENTION)
+    ended = None if state is RunState.QUEUED else database_now()
+    values = {"state": state, "reason": reason, "summary": summary, "ended_at": ended}
+    return tx.execute(statement.values(values)).rowcount == 1
+
+
+def insert_runs(tx: Connection, runs: Sequence[Run]) -> None:
+    """Write new runs, all columns."""
+    if runs:
+        tx.execute(
+            insert(RUNS),
+            [{c.name: getattr(run, c.name) for c in RUNS.c} for run in runs],
+        )
+
+
+def get(connection: Connection, run_id: str) -> Run | None:
+    row = connection.execute(select(RUNS).where(RUNS.c.id == run_id)).first()
+    return record(Run, row) if row else None
+
+
+def of_batch(connection: Connection, batch_id: str) -> list[Run]:
+    """In the order of the items."""
+    rows = connection.execute(select(RUNS).where(RUNS.c.batch_id == batch_id).order_by(RUNS.c.position))
+    return [record(Run, row) for row in rows]
+
+
+def listing(
+    connection: Connection,
+    *,
+    job: str | None = None,
+    state: RunState | None = None,
+    batch_id: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    before: str | None = None,
+    limit: int = 100,
+) -> list[Run]:
+    """Newest first; `before` is the id of the last run of the page before (ids sort by time)."""
+    statement = select(RUNS).order_by(RUNS.c.id.desc()).limit(limit)
+    wanted = {RUNS.c.job: job, RUNS.c.state: state, RUNS.c.batch_id: batch_id}
+    for column, value in wanted.items():
+        if value is not None:
+            statement = statement.where(column == value)
+    if since is not None:
+        statement = statement.where(RUNS.c.created_at >= since)
+    if until is not None:
+        statement = statement.where(RUNS.c.created_at < until)
+    if before is not None:
+        statement = statement.where(RUNS.c.id < before)
+    return [record(Run, row) for row in connection.execute(statement)]
+
+
+def queued_count(connection: Connection) -> Mapping[RunKind, int]:
+    statement = select(RUNS.c.kind, func.count()).where(RUNS.c.state == RunState.QUEUED).group_by(RUNS.c.kind)
+    return {RunKind(kind): number for kind, number in connection.execute(statement)}
+
+
+def counts_by_state(connection: Connection) -> Mapping[tuple[str, str], int]:
+    """Numbers of runs by (job, state)."""
+    statement = select(RUNS.c.job, RUNS.c.state, func.count()).group_by(RUNS.c.job, RUNS.c.state)
+    return {(job, state): number for job, state, number in connection.execute(statement)}

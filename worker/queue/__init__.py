@@ -1,0 +1,6 @@
+"""The Celery app: one task a job, all with the same short body. The broker is a doorbell: see DESIGN §3.2 in docs/architecture.md."""
+
+from worker.queue.application import make_app
+from worker.queue.ringing import Bell
+
+__all__ = ["Bell", "make_app"]

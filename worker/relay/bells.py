@@ -1,0 +1,67 @@
+"""Doorbells: rung again with back-off for queued runs that nobody claimed, and never more than the workers can use."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from worker.flow.shift import Shift
+from worker.ledger import outbox
+from worker.queue.ringing import Bell
+from worker.records import OutboxRow, Run
+
+_AT_ONCE = 500
+_FEW = 100
+"""With fewer bells than this in the broker, an unclaimed run's bell is probably lost rather than waiting its turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class BellRelay:
+    """One step rings what is due."""
+
+    shift: Shift
+    bell: Bell
+
+    def step(self) -> bool:
+        """True when there may be more due at once."""
+        now = self.shift.clock()
+        with self.shift.ledger.transaction() as tx:
+            outbox.drop_answered_bells(tx)
+        with self.shift.ledger.read() as connection:
+            due = outbox.due_bells(connection, now, _AT_ONCE)
+            room = self.shift.pace.ring_cap - outbox.rung(connection)
+        queues = {run.kind.queue for _, run in due if run}
+        waiting = {queue: self.bell.depth(queue) or 0 for queue in queues}
+        to_ring = [(row, run) for row, run in due if run and self._wanted(row, waiting[run.kind.queue], room, now)]
+        self._clear([row.id for row, run in due if run is None])
+        for row, run in to_ring:
+            self._ring(row, run, now)
+        self._leave(due, to_ring, now)
+        return len(due) == _AT_ONCE and bool(to_ring)
+
+    def _wanted(self, row: OutboxRow, waiting: int, room: int, now: datetime) -> bool:
+        """A first bell, while there is room; a later one, if the queue is short or the run has waited for long."""
+        if row.attempts == 0:
+            return room > 0 and waiting < self.shift.pace.ring_cap
+        return waiting < _FEW or now - row.created_at >= self.shift.pace.slowest_ring
+
+    def _ring(self, row: OutboxRow, run: Run, now: datetime) -> None:
+        with self.shift.ledger.transaction() as tx:
+            mine = outbox.take(tx, row, until=now + self._pause(row.attempts))
+        if mine:
+            self.bell.ring([run])
+
+    def _leave(self, due: list[tuple[OutboxRow, Run | None]], rung: list[tuple[OutboxRow, Run]], now: datetime) -> None:
+        """Due and not rung: looked at again a little later, without counting an attempt."""
+        done = {row.id for row, _ in rung}
+        with self.shift.ledger.transaction() as tx:
+            for row, run in due:
+                if run is not None and row.id not in done:
+                    outbox.try_again(tx, row.id, at=now + self.shift.pace.first_ring_again)
+
+    def _clear(self, ids: list[int]) -> None:
+        if ids:
+            with self.shift.ledger.transaction() as tx:
+                outbox.done(tx, ids)
+
+    def _pause(self, attempts: int) -> timedelta:
+        first, slowest = self.shift.pace.first_ring_again, self.shift.pace.slowest_ring
+        return min(first * 2 ** min(attempts, 12), slowest)

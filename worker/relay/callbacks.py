@@ -1,0 +1,121 @@
+"""Callbacks: the one result of a batch, delivered to the resume URL of whoever asked, until they have it."""
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Literal
+from urllib.parse import urlsplit
+
+import httpx
+import structlog
+
+from worker.flow.shift import Shift
+from worker.flow.shown import shown
+from worker.ledger import batches, outbox, runs, telling
+from worker.records import Batch, DeliveryState, OutboxRow, Topic
+from worker.tokens import KeysError
+
+Answer = Literal["delivered", "over", "again", "again_for_minutes", "undelivered"]
+_TIMEOUT = httpx.Timeout(10.0)
+_AT_ONCE = 32
+_FIRST_PAUSE = timedelta(milliseconds=50)
+_LONGEST_PAUSE = timedelta(seconds=30)
+_GIVE_UP = timedelta(hours=24)
+_GIVE_UP_UNKNOWN = timedelta(minutes=5)
+
+log = structlog.get_logger("nightshift.callbacks")
+
+
+def judge(status: int, content_type: str, body: str) -> Answer:
+    """What an answer to a callback means. n8n's Wait node, as tried on 2.15: it refuses early and doubled callbacks in
+    words, and answers 404 with a page while it starts."""
+    said = body.lower()
+    if 200 <= status < 300:  # noqa: PLR2004 - the class of success
+        return "delivered"
+    match status:
+        case 409 if "has finished already" in said:
+            return "over"
+        case 409 if "finished with error" in said:
+            return "undelivered"
+        case 404 if "json" in content_type and "no waiting webhook" in said:
+            return "over"
+        case 404 if "json" in content_type:
+            return "again_for_minutes"
+        case 401 | 403 | 410:
+            return "undelivered"
+        case 404 | 408 | 409 | 425 | 429:
+            return "again"
+        case _ if status >= 500:  # noqa: PLR2004
+            return "again"
+        case _:
+            return "undelivered"
+
+
+@dataclass(frozen=True, slots=True)
+class CallbackRelay:
+    """One step delivers what is due, several at a time: one slow receiver holds up nobody else."""
+
+    shift: Shift
+    client: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=_TIMEOUT, follow_redirects=False))
+    pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(8, thread_name_prefix="nightshift-callback"))
+
+    def step(self) -> bool:
+        now = self.shift.clock()
+        with self.shift.ledger.read() as connection:
+            due = outbox.due(connection, Topic.CALLBACK, now, _AT_ONCE)
+        delivered = list(self.pool.map(self._deliver, due))
+        return any(delivered)
+
+    def _deliver(self, row: OutboxRow) -> bool:
+        now = self.shift.clock()
+        with self.shift.ledger.transaction() as tx:
+            if not outbox.take(tx, row, until=now + timedelta(seconds=60)):
+                return False
+            batch = batches.get(tx, row.subject)
+            if batch is None or batch.callback is None:
+                outbox.done(tx, [row.id])
+                return False
+            delivery = telling.begin_delivery(
+                tx, message_id=batch.id, kind="callback", channel="callback", subject=batch.id, at=now
+            )
+        answer, detail = self._post(batch)
+        self._note(row, batch, delivery.id, answer, detail)
+        return answer == "delivered"
+
+    def _post(self, batch: Batch) -> tuple[Answer, str]:
+        assert batch.callback is not None
+        try:
+            url = self.shift.keys.decrypt(batch.callback).decode()
+        except KeysError as error:
+            return "undelivered", str(error)
+        host = urlsplit(url).netloc.rpartition("@")[2]
+        try:
+            reply = self.client.post(url, json=self.result(batch), headers={"webhook-id": batch.id})
+        except httpx.HTTPError as error:
+            # Never the URL itself: whoever knows it can resume the workflow.
+            return "again", f"{host}: {type(error).__name__}"
+        answer = judge(reply.status_code, reply.headers.get("content-type", ""), reply.text[:2000])
+        return answer, f"{host} answered {reply.status_code}"
+
+    def result(self, batch: Batch) -> Mapping[str, object]:
+        """What the caller gets: the batch and its runs, in the order of the items."""
+        with self.shift.ledger.read() as connection:
+            made = runs.of_batch(connection, batch.id)
+        return {"type": "batch.ended", "batch": shown(batch), "runs": [shown(run) for run in made]}
+
+    def _note(self, row: OutboxRow, batch: Batch, delivery_id: str, answer: Answer, detail: str) -> None:
+        now = self.shift.clock()
+        waited = now - row.created_at
+        patience = _GIVE_UP_UNKNOWN if answer == "again_for_minutes" else _GIVE_UP
+        again = answer in ("again", "again_for_minutes") and waited < patience
+        state = DeliveryState.SENDING if again else DeliveryState.SENT if answer in ("delivered", "over") else DeliveryState.FAILED
+        with self.shift.ledger.transaction() as tx:
+            telling.end_delivery(tx, delivery_id, state=state, detail=detail, at=now)
+            if again:
+                pause = min(_FIRST_PAUSE * 2 ** min(row.attempts, 12), _LONGEST_PAUSE)
+                outbox.try_again(tx, row.id, at=now + pause, error=detail)
+            else:
+                outbox.done(tx, [row.id])
+        if state is DeliveryState.FAILED:
+            log.error("callback_undelivered", batch_id=batch.id, detail=detail)
