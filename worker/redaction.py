@@ -13,7 +13,7 @@ SHORTEST_LINE = 16
 """Of a value of many lines (a PEM key), each line as long as this is a secret of its own."""
 
 _SECRET_NAME = re.compile(
-    r"(?:^|[_\-.\s])(?:password|passwd|passphrase|secrets?|tokens?|pin|pin_hash|api_?keys?|private_?key|credentials?"
+    r"(?:^|[_\-.\s])(?:password|passwd|passphrase|secrets?|tokens?|pin|pin_hash|api[_-]?keys?|private[_-]?key|credentials?"
     r"|authorization|cookie)$",
     re.IGNORECASE,
 )

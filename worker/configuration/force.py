@@ -6,7 +6,6 @@ from weakref import WeakKeyDictionary
 
 from sqlalchemy import Connection
 
-from tasks.model import Json
 from worker.configuration.model import Configuration
 from worker.ledger import Ledger, audit_rows, revisions, schedules
 from worker.ledger.tables import STATE
@@ -41,7 +40,7 @@ def rollback(ledger: Ledger, revision_id: int, *, actor: Actor, at: datetime) ->
         if earlier is None:
             raise UnknownRevisionError(f"there is no revision {revision_id}; the newest are {_newest(tx)}")
         configuration = Configuration.model_validate(earlier.content)
-        facts: dict[str, Json] = {"note": f"rollback to revision {revision_id}", "rollback_to": revision_id}
+        facts: dict[str, object] = {"note": f"rollback to revision {revision_id}", "rollback_to": revision_id}
         entry = AuditEntry(at=at, actor=str(actor), verb="rollback", object_kind="revision", object_id="", facts=facts)
         return _put_in_force(tx, configuration, entry)
 
@@ -76,7 +75,7 @@ def _put_in_force(tx: Connection, configuration: Configuration, entry: AuditEntr
         tx, digest=digest, content=configuration.content, applied_by=entry.actor, note=note, at=entry.at
     )
     schedules.sync(tx, [schedule.name for schedule in configuration.schedules], entry.at)
-    facts: dict[str, Json] = {"digest": digest, "previous": before.id if before else None}
+    facts: dict[str, object] = {"digest": digest, "previous": before.id if before else None}
     facts.update(entry.facts)
     audit_rows.append(tx, replace(entry, object_id=str(revision_id), facts=facts))
     return Applied(revision_id, digest, changed=True)

@@ -14,7 +14,7 @@ def known_zone(name: str) -> str:
     try:
         ZoneInfo(name)
     except (KeyError, ValueError, OSError) as error:
-        message = "no such time zone; accepted: names of the IANA database, e.g. Europe/Berlin or UTC"
+        message = "no such time zone; accepted: a name of the IANA list, e.g. Europe/Berlin or UTC"
         raise ValueError(message) from error
     return name
 
