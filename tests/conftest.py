@@ -18,7 +18,6 @@ from tests.servers.process import Server
 # Said to the tests, not to Nightshift, which refuses settings that it does not know: so no process we start inherits them.
 IN_CI = bool(os.environ.pop("NIGHTSHIFT_CI", ""))
 REDIS_HIDDEN = bool(os.environ.pop("NIGHTSHIFT_TEST_NO_REDIS", ""))
-REDIS_PROGRAMS = ("redis-", "valkey-")
 
 _loopback_only = LoopbackOnly()
 ServerT = TypeVar("ServerT", bound=Server)
@@ -36,19 +35,20 @@ def loopback_only() -> Iterator[LoopbackOnly]:
     assert _loopback_only.refused == [], "the code under test spoke to something that is not loopback"
 
 
+@pytest.fixture(scope="session")
+def path_without_redis() -> Iterator[str]:
+    """A PATH with everything but Redis and Valkey, for the environment of a process."""
+    with path_without("redis-", "valkey-") as path:
+        yield path
+
+
 @pytest.fixture(scope="session", autouse=True)
-def _redis_hidden_on_request(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def _redis_hidden_on_request(request: pytest.FixtureRequest) -> Iterator[None]:
     """With NIGHTSHIFT_TEST_NO_REDIS=1 nothing that we start finds a Redis either."""
     with pytest.MonkeyPatch.context() as patch:
         if REDIS_HIDDEN:
-            patch.setenv("PATH", path_without(REDIS_PROGRAMS, tmp_path_factory.mktemp("bin")))
+            patch.setenv("PATH", request.getfixturevalue("path_without_redis"))
         yield
-
-
-@pytest.fixture(scope="session")
-def path_without_redis(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A PATH with everything but Redis and Valkey, for the environment of a process."""
-    return path_without(REDIS_PROGRAMS, tmp_path_factory.mktemp("bin"))
 
 
 def _serve(make: Callable[[], ServerT]) -> Iterator[ServerT]:

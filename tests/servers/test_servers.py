@@ -28,6 +28,14 @@ def test_redis_keeps_its_messages_over_kill_9_and_loses_them_when_wiped(redis_se
         assert client.llen("bells") == 0
 
 
+def test_redis_answers_on_its_socket_as_on_its_port_also_after_a_restart(redis_server: RedisServer) -> None:
+    redis_server.restart()
+    with Connection(redis_server.socket_url) as connection, connection.SimpleQueue("bells") as queue:
+        queue.put({"run": 1})
+    with Connection(redis_server.url) as connection, connection.SimpleQueue("bells") as queue:
+        assert queue.get(timeout=10).payload == {"run": 1}
+
+
 def test_postgresql_keeps_what_was_committed_over_a_crash(postgres_server: PostgresServer) -> None:
     name = postgres_server.create_database()
     with psycopg.connect(postgres_server.conninfo(name)) as connection:
