@@ -1,0 +1,73 @@
+"""How a message looks as text and as HTML: Jinja2 in one place, strict about names, escaping all HTML."""
+
+import unicodedata
+from datetime import UTC, datetime
+from functools import cache
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from notifications.message import Message, MessageKind
+
+_BIDI = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_COLOURS = {
+    "info": "#4a6fa5",
+    "low": "#4a6fa5",
+    "medium": "#a66a00",
+    "high": "#c2410c",
+    "critical": "#b91c1c",
+    "cannot_tell": "#6d4aa5",
+    "ok": "#2e7d4f",
+}
+
+
+def plain(text: str) -> str:
+    """`text` without terminal escapes, other control characters and direction overrides, which can disguise a line."""
+    return "".join(c for c in text if c in "\n\t" or not (unicodedata.category(c) in {"Cc", "Cs"} or c in _BIDI))
+
+
+def one_line(text: str, limit: int) -> str:
+    """`text` as one line of at most `limit` characters, with an ellipsis if something had to go."""
+    line = " ".join(plain(text).split())
+    return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+def instant(at: datetime) -> str:
+    """`20 Nov 2026 02:14 UTC`."""
+    at = at.astimezone(UTC)
+    return f"{at.day} {at:%b %Y %H:%M} UTC"
+
+
+def text(message: Message) -> str:
+    """The plain text of `message`; ends with one line feed."""
+    return plain(_environment("txt").get_template(f"{_template(message)}.txt").render(message=message)).rstrip() + "\n"
+
+
+def html(message: Message) -> str:
+    """A whole HTML page of `message`: styles inline, nothing loaded from elsewhere, every value escaped."""
+    return plain(_environment("html").get_template(f"{_template(message)}.html").render(message=message))
+
+
+def _template(message: Message) -> str:
+    return "digest" if message.kind is MessageKind.DIGEST else "message"
+
+
+@cache
+def _environment(kind: str) -> Environment:
+    environment = Environment(
+        loader=PackageLoader("notifications", "templates"),
+        autoescape=kind == "html",  # noqa: S701 - plain text has nothing to escape
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"instant": instant, "web": _web, "colour": _colour, "one_line": one_line}
+    return environment
+
+
+def _web(url: str | None) -> str | None:
+    """Only what a reader can safely follow: `javascript:` and the like are no links."""
+    return url if url and url.lower().startswith(("https://", "http://")) else None
+
+
+def _colour(severity: str | None) -> str:
+    return _COLOURS.get(severity or "info", _COLOURS["info"])
