@@ -44,20 +44,42 @@ def answers(entry: CertificateEntry, looks: Sequence[Look], now: datetime) -> It
             yield _ok(entry, look, now)
 
 
-def failed(entry: CertificateEntry, probe: Probe, failure: ProbeFailure) -> Answer:
-    subject, again = subject_at(entry, probe), recheck(entry, probe)
+def failures(entry: CertificateEntry, failed: Sequence[tuple[Probe, ProbeFailure]]) -> Iterator[Answer]:
+    """What did not come to a handshake; that OpenSSL cannot read the certificate is the server's trouble, not ours."""
+    unreadable = [(probe, failure) for probe, failure in failed if failure.reason == "unparseable_certificate"]
+    if unreadable:
+        yield _unreadable(entry, unreadable)
+    for probe, failure in failed:
+        if failure.reason != "unparseable_certificate":
+            yield _cannot_tell(entry, probe, failure)
+
+
+def _unreadable(entry: CertificateEntry, failed: Sequence[tuple[Probe, ProbeFailure]]) -> Finding:
+    probe, failure = failed[0]
+    return Finding(
+        entry=entry.name,
+        subject=entry.place,
+        key=f"unparseable_certificate:handshake:{entry.place}",
+        reason="unparseable_certificate",
+        severity=Severity.HIGH,
+        title=f"{entry.place}: certificate cannot even be read in the handshake",
+        detail=failure.detail,
+        evidence={"addresses": sorted(join_place(probe.address, probe.port) for probe, _ in failed)},
+        recheck=recheck(entry, probe),
+    )
+
+
+def _cannot_tell(entry: CertificateEntry, probe: Probe, failure: ProbeFailure) -> CannotTell:
     seconds = round(failure.elapsed.total_seconds(), 3)
-    facts: dict[str, Json] = {"address": probe.address, "port": probe.port, "elapsed_seconds": seconds}
-    if failure.reason == "unparseable_certificate":
-        return Finding(
-            entry=entry.name, subject=entry.place, key=f"{failure.reason}:{entry.place}", reason=failure.reason,
-            severity=Severity.HIGH, title=f"{entry.place}: certificate breaks the rules of X.509", detail=failure.detail,
-            evidence=facts, recheck=again,
-        )  # fmt: skip
     return CannotTell(
-        entry=entry.name, subject=subject, reason=failure.reason, stage=failure.stage, detail=failure.detail,
-        evidence=facts, recheck=again,
-    )  # fmt: skip
+        entry=entry.name,
+        subject=subject_at(entry, probe),
+        reason=failure.reason,
+        stage=failure.stage,
+        detail=failure.detail,
+        evidence={"address": join_place(probe.address, probe.port), "elapsed_seconds": seconds},
+        recheck=recheck(entry, probe),
+    )
 
 
 def _stale(looks: Sequence[Look]) -> list[Look]:

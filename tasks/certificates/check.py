@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from tasks.certificates.answers import Look, answers, failed
+from tasks.certificates.answers import Look, answers, failures
 from tasks.certificates.entry import CertificateEntry, CertificatesParams
 from tasks.certificates.evidence import leaf_fact, subject_at
 from tasks.certificates.judging import Presented, Thresholds, judge
@@ -73,8 +73,7 @@ def _note(ctx: Context, watched: _Watched, probe: Probe, result: Handshake | Pro
 
 def _complete(ctx: Context, watched: _Watched) -> Iterator[Answer]:
     yield from answers(watched.entry, sorted(watched.looks, key=lambda look: look.where), ctx.clock())
-    for probe, failure in watched.failures:
-        yield failed(watched.entry, probe, failure)
+    yield from failures(watched.entry, watched.failures)
 
 
 JOB = Job(

@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import TypeVar
 
 from cryptography import x509
@@ -63,6 +64,16 @@ class _Key:
     weak: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class _Name:
+    text: str = ""
+    der: bytes = b""
+
+    @classmethod
+    def of(cls, name: x509.Name) -> "_Name":
+        return cls(name.rfc4514_string(), name.public_bytes())
+
+
 class _Parts:
     """Reads part after part and remembers which of them could not be read."""
 
@@ -77,7 +88,9 @@ class _Parts:
             return otherwise
 
 
+@lru_cache(maxsize=128)
 def read_certificate(der: bytes) -> Certificate:
+    """The same bytes give the same facts; a night sees a few intermediates thousands of times."""
     sha256 = hashlib.sha256(der).hexdigest()
     parts = _Parts()
     with warnings.catch_warnings():  # cryptography warns of odd serials and over-long names; we judge, it need not
@@ -91,14 +104,16 @@ def read_certificate(der: bytes) -> Certificate:
 def _facts(raw: x509.Certificate, sha256: str, parts: _Parts) -> Certificate:
     extensions = parts.read("extensions", lambda raw: raw.extensions, raw, x509.Extensions([]))
     dns_names, addresses = parts.read("subject alternative names", _alternative_names, extensions, _NO_NAMES)
+    subject = parts.read("subject", lambda raw: _Name.of(raw.subject), raw, _Name())
+    issuer = parts.read("issuer", lambda raw: _Name.of(raw.issuer), raw, _Name())
     key = parts.read("public key", _key, raw, _Key())
     return Certificate(
         sha256=sha256,
         serial=f"{raw.serial_number:x}",
-        subject=parts.read("subject", lambda raw: raw.subject.rfc4514_string(), raw, ""),
-        issuer=parts.read("issuer", lambda raw: raw.issuer.rfc4514_string(), raw, ""),
-        subject_der=parts.read("subject", lambda raw: raw.subject.public_bytes(), raw, b""),
-        issuer_der=parts.read("issuer", lambda raw: raw.issuer.public_bytes(), raw, b""),
+        subject=subject.text,
+        issuer=issuer.text,
+        subject_der=subject.der,
+        issuer_der=issuer.der,
         not_before=parts.read("notBefore", lambda raw: raw.not_valid_before_utc, raw, None),
         not_after=parts.read("notAfter", lambda raw: raw.not_valid_after_utc, raw, None),
         dns_names=dns_names,

@@ -6,7 +6,6 @@ import selectors
 import socket
 from contextlib import suppress
 from datetime import timedelta
-from ipaddress import ip_address
 from time import monotonic
 
 from OpenSSL import SSL, crypto
@@ -81,9 +80,8 @@ class Attempt:
     def _hello(self) -> SSL.Connection:
         tls = SSL.Connection(self._context, self.socket)
         tls.set_app_data(self._faults)
-        name = self.probe.server_name
-        if name is not None and not _is_address(name):  # RFC 6066 section 3: no literal addresses in SNI
-            tls.set_tlsext_host_name(name.encode("ascii"))
+        if self.probe.server_name is not None:
+            tls.set_tlsext_host_name(self.probe.server_name.encode("ascii"))
         tls.set_connect_state()
         return tls
 
@@ -103,12 +101,7 @@ class Attempt:
         )
 
     def _not_connected(self, code: int) -> ProbeFailure:
-        words = os.strerror(code).lower()
-        if code == errno.ECONNREFUSED:
-            return self._failure("connect", "connect_refused", words)
-        if code == errno.ETIMEDOUT:
-            return self._failure("connect", "connect_timeout", words)
-        return self._failure("connect", "unreachable" if code in _UNREACHABLE else "connect_failed", words)
+        return self._failure("connect", connect_reason(code), os.strerror(code).lower())
 
     def _not_shaken(self, error: SSL.Error) -> ProbeFailure:
         if isinstance(error, (SSL.SysCallError, SSL.ZeroReturnError)):
@@ -131,15 +124,16 @@ class Attempt:
         return timedelta(seconds=monotonic() - self._started)
 
 
+def connect_reason(code: int) -> str:
+    """The reason code for an errno of connect."""
+    if code == errno.ECONNREFUSED:
+        return "connect_refused"
+    if code == errno.ETIMEDOUT:
+        return "connect_timeout"
+    return "unreachable" if code in _UNREACHABLE else "connect_failed"
+
+
 def _words(error: SSL.Error) -> str:
     """OpenSSL's queue as one line: `('SSL routines', '', 'wrong version number')` says it in the last member."""
     entries = error.args[0] if error.args and isinstance(error.args[0], list) else []
     return "; ".join(str(entry[-1]) for entry in entries) or "no reason given"
-
-
-def _is_address(name: str) -> bool:
-    try:
-        ip_address(name)
-    except ValueError:
-        return False
-    return True
