@@ -1,7 +1,7 @@
 import json
 import shlex
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -77,14 +77,16 @@ def test_each_trouble_has_its_reason(farm: TlsFarm) -> None:
 @pytest.mark.parametrize(
     ("kind", "stage", "reason"),
     [
-        ("hangs", "handshake", "handshake_timeout"),
-        ("hangs_in_the_handshake", "handshake", "handshake_timeout"),
-        ("speaks_http", "handshake", "not_tls"),
-        ("closes_at_once", "handshake", "connection_closed"),
+        (TlsFarm.hangs, "handshake", "handshake_timeout"),
+        (TlsFarm.hangs_in_the_handshake, "handshake", "handshake_timeout"),
+        (TlsFarm.speaks_http, "handshake", "not_tls"),
+        (TlsFarm.closes_at_once, "handshake", "connection_closed"),
     ],
 )
-def test_a_server_that_shows_no_certificate_cannot_be_told(farm: TlsFarm, kind: str, stage: str, reason: str) -> None:
-    server: TlsServer = getattr(farm, kind)()
+def test_a_server_that_shows_no_certificate_cannot_be_told(
+    farm: TlsFarm, kind: Callable[[TlsFarm], TlsServer], stage: str, reason: str
+) -> None:
+    server = kind(farm)
     [answer] = answers(entry_at(farm, server, timeout_seconds=0.5))
     assert isinstance(answer, CannotTell)
     assert (answer.stage, answer.reason, answer.subject) == (stage, reason, f"{NAME}:443 at {server.place}")

@@ -8,6 +8,7 @@ import pytest
 from tasks.context import Handshake, Probe, ProbeFailure
 from tasks.errors import ProviderError
 from tasks.providers.tls import OpenSslTls
+from tasks.providers.tls.anchors import gravest
 from tasks.providers.tls.attempt import connect_reason
 from tests.support.tls_farm import EXPIRED, TlsFarm, closed_port, has_ipv6, tls_farm
 from worker.demo.farm import TlsServer
@@ -58,6 +59,12 @@ def test_trust_errors_are_told_apart(farm: TlsFarm) -> None:
 def test_an_expired_leaf_does_not_hide_that_its_root_is_unknown(farm: TlsFarm) -> None:
     assert trust_code(look(farm, farm.presents(NAME, EXPIRED).port)) == 10
     assert trust_code(look(farm, farm.presents(NAME, EXPIRED, ca=farm.stranger).port)) == 20
+
+
+def test_of_several_faults_the_first_that_is_not_about_time_counts() -> None:
+    assert gravest([]) == (0, 0)
+    assert gravest([(10, 1), (9, 0)]) == (10, 1)
+    assert gravest([(10, 1), (7, 0), (26, 0)]) == (7, 0)
 
 
 def test_a_named_intermediate_is_anchor_enough(farm: TlsFarm) -> None:

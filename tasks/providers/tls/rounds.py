@@ -3,7 +3,6 @@
 import selectors
 from collections.abc import Iterable, Iterator
 from time import monotonic
-from types import TracebackType
 from typing import Self
 
 from OpenSSL import SSL
@@ -33,7 +32,7 @@ class Rounds:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         for attempt in self._open:
             attempt.close()
         self._selector.close()
