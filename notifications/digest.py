@@ -94,7 +94,7 @@ def bounded(heading: str, lines: Sequence[Line], url: str, severity: str | None 
     """A section of at most `LIST_LIMIT` lines; `and 37 more` leads to the rest."""
     shown = list(lines[:LIST_LIMIT])
     if len(lines) > LIST_LIMIT:
-        shown.append(Line(f"and {len(lines) - LIST_LIMIT} more: {url}", url))
+        shown.append(Line(f"and {len(lines) - LIST_LIMIT} more", url))
     return Section(f"{heading} ({len(lines)})", shown, severity)
 
 
