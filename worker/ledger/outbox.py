@@ -34,8 +34,9 @@ def put_many(
     at: datetime,
     not_before: datetime,
     payload: Mapping[str, Any] | None = None,
+    attempts: int = 0,
 ) -> None:
-    """Add one row per subject, all with the same payload."""
+    """Add one row per subject, all with the same payload; `attempts` made of them already."""
     row = {
         "topic": topic,
         "payload": dict(payload or {}),

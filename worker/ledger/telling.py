@@ -75,6 +75,13 @@ def sent_since(connection: Connection, channel: str, since: datetime) -> int:
     return len(connection.execute(statement).all())
 
 
+def was_sent(connection: Connection, message_id: str, channel: str) -> bool:
+    statement = select(DELIVERIES.c.id).where(
+        DELIVERIES.c.message_id == message_id, DELIVERIES.c.channel == channel, DELIVERIES.c.state == DeliveryState.SENT
+    )
+    return connection.execute(statement).first() is not None
+
+
 def close_night(
     tx: Connection,
     *,

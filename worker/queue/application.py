@@ -1,9 +1,11 @@
 """Putting the Celery app together: its settings, one task a job, and its signals."""
 
+import importlib
 import os
 from collections.abc import Callable
 from typing import Any
 
+import billiard.common
 from billiard import Event
 from celery import Celery, signals
 from kombu import Exchange, Queue
@@ -29,8 +31,7 @@ def make_app(
     concurrency: int,
 ) -> Celery:
     """The app that gateway, worker, relay and Flower share. `shift()` is asked for in the process that needs it."""
-    # Read by billiard when the worker starts: SIGTERM means a soft shutdown, bounded by `drain_seconds`.
-    os.environ.setdefault("REMAP_SIGTERM", "SIGQUIT")
+    _remap_sigterm()
     app = Celery("nightshift", broker=broker_url, backend=None, set_as_current=False)
     app.conf.update(_conf(broker_url, transport_options, drain_seconds, concurrency))
     app.backend_cls = LedgerResults.over(shift)
@@ -39,6 +40,14 @@ def make_app(
         make_task(app, job, shift, draining)
     _connect_signals(app, shift, draining)
     return app
+
+
+def _remap_sigterm() -> None:
+    """SIGTERM means a soft shutdown, bounded by `drain_seconds`. Billiard reads the variable once, when it is imported,
+    which the `celery` command does before it loads an app; the worker's modules come after."""
+    if billiard.common.REMAP_SIGTERM is None:
+        os.environ["REMAP_SIGTERM"] = "SIGQUIT"
+        importlib.reload(billiard.common)
 
 
 def _conf(broker_url: str, transport_options: dict[str, Any], drain_seconds: float, concurrency: int) -> dict[str, Any]:

@@ -1,11 +1,11 @@
 """Doorbells: rung again with back-off for queued runs that nobody claimed, and never more than the workers can use."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from worker.flow.shift import Shift
 from worker.ledger import outbox
-from worker.queue.ringing import Bell
 from worker.records import OutboxRow, Run
 
 _AT_ONCE = 500
@@ -15,10 +15,10 @@ _FEW = 100
 
 @dataclass(frozen=True, slots=True)
 class BellRelay:
-    """One step rings what is due."""
+    """One step rings what is due. `depth(queue)` is the number of bells that wait in the broker, None if it does not say."""
 
     shift: Shift
-    bell: Bell
+    depth: Callable[[str], int | None]
 
     def step(self) -> bool:
         """True when there may be more due at once."""
@@ -29,7 +29,7 @@ class BellRelay:
             due = outbox.due_bells(connection, now, _AT_ONCE)
             room = self.shift.pace.ring_cap - outbox.rung(connection)
         queues = {run.kind.queue for _, run in due if run}
-        waiting = {queue: self.bell.depth(queue) or 0 for queue in queues}
+        waiting = {queue: self.depth(queue) or 0 for queue in queues}
         to_ring = [(row, run) for row, run in due if run and self._wanted(row, waiting[run.kind.queue], room, now)]
         self._clear([row.id for row, run in due if run is None])
         for row, run in to_ring:
@@ -47,7 +47,7 @@ class BellRelay:
         with self.shift.ledger.transaction() as tx:
             mine = outbox.take(tx, row, until=now + self._pause(row.attempts))
         if mine:
-            self.bell.ring([run])
+            self.shift.ring([run])
 
     def _leave(self, due: list[tuple[OutboxRow, Run | None]], rung: list[tuple[OutboxRow, Run]], now: datetime) -> None:
         """Due and not rung: looked at again a little later, without counting an attempt."""
@@ -64,4 +64,4 @@ class BellRelay:
 
     def _pause(self, attempts: int) -> timedelta:
         first, slowest = self.shift.pace.first_ring_again, self.shift.pace.slowest_ring
-        return min(first * 2 ** min(attempts, 12), slowest)
+        return min(first * (1 << min(attempts, 12)), slowest)

@@ -109,7 +109,9 @@ class CallbackRelay:
         waited = now - row.created_at
         patience = _GIVE_UP_UNKNOWN if answer == "again_for_minutes" else _GIVE_UP
         again = answer in ("again", "again_for_minutes") and waited < patience
-        state = DeliveryState.SENDING if again else DeliveryState.SENT if answer in ("delivered", "over") else DeliveryState.FAILED
+        state = (
+            DeliveryState.SENDING if again else DeliveryState.SENT if answer in ("delivered", "over") else DeliveryState.FAILED
+        )
         with self.shift.ledger.transaction() as tx:
             telling.end_delivery(tx, delivery_id, state=state, detail=detail, at=now)
             if again:

@@ -1,0 +1,69 @@
+"""API tokens: made, rotated and revoked. The text is shown once; the ledger keeps its hash."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from worker.flow.errors import Invalid, NotFound, Refused
+from worker.flow.shift import Shift
+from worker.flow.verbs import note
+from worker.ledger import people
+from worker.ledger.rows import new_id
+from worker.records import Actor, ActorKind, TokenRow
+from worker.tokens import Grant, hash_token, new_api_token
+
+
+@dataclass(frozen=True, slots=True)
+class NewToken:
+    """A token just made."""
+
+    row: TokenRow
+    text: str = field(repr=False)
+    """Shown now, and never again."""
+
+
+def create_token(
+    shift: Shift,
+    name: str,
+    grants: Sequence[Grant],
+    actor: Actor,
+    *,
+    lifetime: timedelta,
+    kind: ActorKind = ActorKind.TOKEN,
+    replaces: str | None = None,
+) -> NewToken:
+    """Make a token. `replaces` is the id of one whose family it joins, so that idempotency keys go on. Raises `Invalid`."""
+    if not name.strip():
+        raise Invalid("a token needs a name: it is what the audit shows", field="name")
+    if not grants:
+        raise Invalid("a token without any grant can do nothing: give a role or grants", field="grants")
+    text, now = new_api_token(), shift.clock()
+    with shift.ledger.transaction() as tx:
+        known = {token.id: token for token in people.tokens(tx)}
+        if replaces is not None and replaces not in known:
+            raise NotFound(f"no token {replaces}", field="replaces")
+        row = TokenRow(
+            id=new_id(),
+            name=name,
+            family=known[replaces].family if replaces else new_id(),
+            kind=kind,
+            grants=[grant.model_dump(mode="json") for grant in grants],
+            created_by=str(actor),
+            created_at=now,
+            expires_at=now + lifetime,
+            revoked_at=None,
+        )
+        people.insert_token(tx, row, hash_token(text))
+        note(tx, now, actor, "token.created", "token", row.id, name=name, expires_at=row.expires_at.isoformat())
+    return NewToken(row, text)
+
+
+def revoke_token(shift: Shift, token_id: str, actor: Actor) -> None:
+    """Dead from the next request on. Raises `NotFound`, `Refused`."""
+    now = shift.clock()
+    with shift.ledger.transaction() as tx:
+        if not people.revoke_token(tx, token_id, now):
+            if token_id in {token.id for token in people.tokens(tx)}:
+                raise Refused(f"token {token_id} was revoked before")
+            raise NotFound(f"no token {token_id}")
+        note(tx, now, actor, "token.revoked", "token", token_id)

@@ -1,0 +1,210 @@
+"""The one place where settings become objects. `celery -A worker.wiring …` finds the app here."""
+
+import os
+import socket
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+from notifications.config import RoutesConfig
+from tasks import JOBS
+from tasks.job import Job
+from tasks.load import PROVIDERS_GROUP, load_jobs, load_named, refuse_shadowing
+from tasks.providers.process import LocalCommands
+from tasks.providers.tls import OpenSslTls
+from worker import configuration
+from worker.doorbell import Broker, broker_of, transport_options
+from worker.flow.shift import Estate, Pace, Providers, Shift
+from worker.ledger import Ledger
+from worker.loops import Loop
+from worker.records import Run
+from worker.secrets import Secrets
+from worker.settings import Settings, load_settings
+from worker.tokens import Keys
+
+if TYPE_CHECKING:
+    from celery import Celery
+
+    from worker.queue import Bell
+
+SHIPPED_PROVIDERS: dict[str, str] = {}
+"""Providers that ship and have no Protocol of their own in `Context`, as `module:attribute`."""
+
+
+@dataclass
+class House:
+    """Everything one process may need, each thing made when it is first asked for."""
+
+    settings: Settings
+    _estate: Estate | None = field(default=None, repr=False)
+
+    @cached_property
+    def jobs(self) -> dict[str, Job[Any]]:
+        refuse_shadowing()
+        return load_jobs(JOBS, self.settings.jobs)
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        return Ledger(self.settings.ledger_url)
+
+    @cached_property
+    def keys(self) -> Keys:
+        return Keys(self.settings.home / "keys", self.settings.key_file)
+
+    @cached_property
+    def secrets(self) -> Secrets:
+        return Secrets(environ=os.environ, home=self.settings.home)
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.settings.timezone)
+
+    @property
+    def seat(self) -> str:
+        """This process, for locks: host and pid."""
+        return f"{socket.gethostname()}:{os.getpid()}"
+
+    @cached_property
+    def broker(self) -> Broker | None:
+        """None: no broker is configured, and no instance with one of its own runs on this home."""
+        return broker_of(self.settings)
+
+    @cached_property
+    def celery(self) -> "Celery":
+        from worker.queue import make_app
+
+        broker = self.broker
+        return make_app(
+            broker_url=broker.url if broker else "memory://",
+            transport_options=self._transport_options(broker.url) if broker else {},
+            jobs=self.jobs,
+            shift=lambda: self.shift,
+            drain_seconds=self.settings.drain_seconds,
+            concurrency=self.settings.concurrency,
+        )
+
+    def _transport_options(self, url: str) -> dict[str, object]:
+        options = dict(transport_options(url, self.settings.home))
+        if url.startswith(("redis", "rediss")):
+            # A gateway must not hang on a broker that is away; the relay rings again.
+            options |= {"socket_connect_timeout": 3, "socket_timeout": 10, "socket_keepalive": True}
+        return options
+
+    @cached_property
+    def bell(self) -> "Bell":
+        from worker.queue import Bell
+
+        return Bell(lambda: self.celery, self.settings.ring_cap)
+
+    @cached_property
+    def shift(self) -> Shift:
+        from billiard.exceptions import SoftTimeLimitExceeded
+
+        return Shift(
+            ledger=self.ledger,
+            jobs=self.jobs,
+            clock=lambda: datetime.now(UTC),
+            keys=self.keys,
+            ring=self._ring,
+            estate=self.estate,
+            providers=self._providers(),
+            scratch=self.settings.home / "scratch",
+            pace=self._pace(),
+            interruptions=(SoftTimeLimitExceeded,),
+            artifact_limit_bytes=self.settings.artifact_limit_mb * 2**20,
+        )
+
+    def _ring(self, queued: Sequence[Run]) -> None:
+        # Without a broker the relay of the instance that has one rings.
+        if self.broker is not None:
+            self.bell.ring(queued)
+
+    def _providers(self) -> Providers:
+        others = load_named(PROVIDERS_GROUP, SHIPPED_PROVIDERS, self.settings.providers)
+        return Providers(tls=OpenSslTls(), commands=LocalCommands(), secrets=self.secrets, others=others)
+
+    def _pace(self) -> Pace:
+        return Pace(
+            lease=timedelta(seconds=self.settings.lease_seconds),
+            heartbeat=timedelta(seconds=self.settings.heartbeat_seconds),
+            grace=timedelta(seconds=self.settings.grace_seconds),
+            max_attempts=self.settings.max_attempts,
+            ring_cap=self.settings.ring_cap,
+        )
+
+    def estate(self) -> Estate:
+        """Of the configuration in force; made anew when another revision is."""
+        found = configuration.current(self.ledger)
+        revision = found[0].id if found else None
+        if self._estate is None or self._estate.revision != revision:
+            shown = found[1] if found else configuration.Configuration()
+            self._estate = estate_of(shown, revision, self.jobs)
+        return self._estate
+
+    def routing(self) -> RoutesConfig:
+        found = configuration.current(self.ledger)
+        return found[1].routing if found else RoutesConfig()
+
+    @property
+    def console_url(self) -> str:
+        """How people reach the gateway."""
+        return self.settings.base_url or f"http://{self.settings.host}:{self.settings.port}"
+
+    def relay_loops(self) -> list[Loop]:
+        """Bells, callbacks, messages, pings and the chain."""
+        from worker.relay import BellRelay, CallbackRelay, Chainer, MessageRelay, PingRelay
+
+        shift, pause = self.shift, self.settings.relay_seconds
+        messages = MessageRelay(shift, self.routing, lambda: self.console_url)
+        chainer = Chainer(shift, self.seat, self.settings.audit_anchor_file)
+        return [
+            Loop("bells", pause, BellRelay(shift, self.bell.depth).step),
+            Loop("callbacks", pause, CallbackRelay(shift).step),
+            Loop("messages", pause, messages.step),
+            Loop("pings", max(pause, 1.0), PingRelay(shift).step),
+            Loop("chainer", max(pause, 1.0), chainer.step),
+        ]
+
+    def sweeper_loop(self) -> Loop:
+        from worker.sweeper import Sweeper
+
+        return Loop("sweeper", self.settings.sweep_seconds, Sweeper(self.shift).step)
+
+
+def estate_of(found: configuration.Configuration, revision: int | None, jobs: dict[str, Job[Any]]) -> Estate:
+    """A configuration as the flow works with it."""
+    tables = {name: {entry.name: entry for entry in found.entries(job)} for name, job in jobs.items() if job.entry}
+    return Estate(
+        revision=revision,
+        tables=tables,
+        defaults=found.defaults.model_dump(),
+        modes=dict(found.modes),
+        schedules={schedule.name: schedule for schedule in found.schedules},
+    )
+
+
+def open_house(file: Path | None = None) -> House:
+    """From the environment and the settings file."""
+    return House(load_settings(os.environ, file).settings)
+
+
+_APP_LOCK = threading.Lock()
+
+
+def __getattr__(name: str) -> Any:
+    """`worker.wiring.app`: the Celery app of the environment's settings, made when Celery asks for it."""
+    if name not in {"app", "celery"}:
+        raise AttributeError(name)
+    with _APP_LOCK:
+        if "_house" not in globals():
+            from worker import logs
+
+            house = open_house()
+            logs.configure(house.settings.log_format, house.settings.log_level)
+            globals()["_house"] = house
+        return globals()["_house"].celery
