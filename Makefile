@@ -16,9 +16,10 @@ LOCKED := $(BIN)/python -m pip install --disable-pip-version-check --quiet
 COMPILE := uv pip compile pyproject.toml --quiet --universal --generate-hashes --extra demo --group build \
 	--no-header --no-emit-index-url --python-version 3.11
 
-.PHONY: help demo up test check bench soak clean lock ready servers
+.PHONY: help setup demo up test check bench soak clean lock ready servers
 
 help:
+	@echo 'make setup   only .venv, with the `nightshift` command in .venv/bin'
 	@echo 'make demo    a night on throw-away servers, with console and Flower (SCRIPTED=1: print the report and end)'
 	@echo 'make up      the whole instance in the foreground'
 	@echo 'make test    all tests on real servers (ONLY=ledger: one area)'
@@ -27,6 +28,8 @@ help:
 	@echo 'make soak    hundreds of kills; writes docs/reports/'
 	@echo 'make lock    resolve the dependencies anew (needs uv)'
 	@echo 'make clean   remove everything the targets made'
+
+setup: $(RUNTIME)
 
 demo: $(RUNTIME)
 	@$(BIN)/nightshift demo $(if $(SCRIPTED),--scripted) $(foreach host,$(HOSTS),--host $(host))

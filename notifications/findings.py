@@ -40,7 +40,7 @@ class FindingFacts:
 
 
 def finding_message(kind: FindingKind, finding: FindingFacts, console_url: str, *, now: datetime) -> Message:
-    """What to say of `finding`. The same opening and the same resolution have the same id, whenever this is called;
+    """What to say of `finding`. The same opening at the same severity and the same resolution have the same id, whenever this is called;
     a reminder's id carries `now`, so keep the message (or `now`) with the delivery.
     """
     match kind:
@@ -53,7 +53,7 @@ def finding_message(kind: FindingKind, finding: FindingFacts, console_url: str, 
         case _:
             assert_never(kind)
     return Message(
-        id=f"{finding.id}-{kind.value}-{at.astimezone(UTC):%Y%m%dT%H%M%SZ}",
+        id=f"{finding.id}-{kind.value}-{finding.severity}-{at.astimezone(UTC):%Y%m%dT%H%M%SZ}",
         kind=kind,
         title=f"{prefix}: {render.one_line(finding.title, _TITLE_LIMIT)}",
         body=finding.detail,

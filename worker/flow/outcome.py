@@ -86,6 +86,9 @@ def write_findings(tx: Connection, merged: Merge, now: datetime) -> None:
         findings.insert_finding(tx, row)
     for row in merged.replace:
         findings.replace(tx, row)
+    for row in merged.opened:
+        # What got worse, or came back, is told anew to those who knew.
+        findings.forget_openings(tx, row.id)
     for kind, rows in (("finding_opened", merged.opened), ("finding_resolved", merged.resolved)):
         for row in rows:
             outbox.put(tx, Topic.MESSAGE, row.id, at=now, not_before=now, payload={"kind": kind, "message_id": new_id()})

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, or_, select, update
+from sqlalchemy import Connection, delete, func, insert, or_, select, update
 
 from worker.ledger.rows import record
 from worker.ledger.tables import FINDINGS, TELLINGS
@@ -109,3 +109,8 @@ def told(tx: Connection, finding_id: str, channel: str, what: str, at: datetime)
     again: Any = update(TELLINGS).where(*mine).values(times=TELLINGS.c.times + 1, last_told_at=at)
     if tx.execute(again).rowcount == 0:
         tx.execute(insert(TELLINGS).values(finding_id=finding_id, channel=channel, what=what, times=1, last_told_at=at))
+
+
+def forget_openings(tx: Connection, finding_id: str) -> None:
+    """The finding is news again."""
+    tx.execute(delete(TELLINGS).where(TELLINGS.c.finding_id == finding_id, TELLINGS.c.what == "opened"))
