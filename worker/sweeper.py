@@ -6,6 +6,7 @@ from time import monotonic
 
 import structlog
 
+from worker.flow import unwatched
 from worker.flow.lost import take_over
 from worker.flow.shift import Shift
 from worker.flow.verbs import reopen_mutes
@@ -56,6 +57,7 @@ class Sweeper:
         if self._kept_house_at is not None and now - self._kept_house_at < _HOUSEKEEPING:
             return
         self._kept_house_at = now
+        unwatched.retire(self.shift)
         with self.shift.ledger.transaction() as tx:
             batches.forget_idempotency_keys(tx, now - IDEMPOTENCY_KEPT)
 

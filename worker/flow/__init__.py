@@ -30,12 +30,9 @@ def execute_run(shift: Shift, run_id: str, job_name: str, worker: str) -> Outcom
     run = claim(shift, run_id, job_name, worker)
     if run is None:
         return None
-    job = shift.jobs[run.job]
-    with PULSE.watching(shift, run, job.time_limit.total_seconds()) as watch:
+    with PULSE.watching(shift, run) as watch:
         desk = Desk.of(shift, run, watch)
-        selection = looking.select(job, run.params, shift.estate())
-        with looking.context(shift, run, job, selection, watch, desk) as ctx:
-            report = looking.look(job, ctx, selection, watch, shift.interruptions)
+        selection, report = looking.look(shift, run, watch, desk)
         if watch.stop == "drained" and not report.whole:
             release(shift, run)
             return None

@@ -119,7 +119,21 @@ def _field(error: ValidationError) -> str:
     return ".".join(["params", *map(str, error.errors()[0]["loc"])])
 
 
-def look(
+def look(shift: Shift, run: Run, watch: Watch, desk: Desk) -> tuple[Selection, Report]:
+    """Find the run's entries and have its job look at them. What cannot even begin is a report with an error."""
+    job = shift.jobs[run.job]
+    try:
+        selection = select(job, run.params, shift.estate())
+    except Invalid as error:
+        return Selection(params=Params()), Report(error=str(error), error_reason=error.code)
+    try:
+        with context(shift, run, job, selection, watch, desk) as ctx:
+            return selection, _check(job, ctx, selection, watch, shift.interruptions)
+    except OSError as error:
+        return selection, Report(error=f"scratch folder: {error}", error_reason="no_scratch")
+
+
+def _check(
     job: Job[Any], ctx: Context, selection: Selection, watch: Watch, interruptions: tuple[type[BaseException], ...]
 ) -> Report:
     """Run the check to its end, or as far as it comes; what it answered before an error is kept."""

@@ -117,8 +117,9 @@ def commit_once(shift: Shift, run: Run, write: Callable[[Connection], None]) -> 
         try:
             with shift.ledger.transaction() as tx:
                 write(tx)
-        except DBAPIError as error:
-            log.warning("outcome_not_committed", run_id=run.id, error=type(error.orig).__name__)
+        except (DBAPIError, *shift.interruptions) as error:
+            # The executor's time limit may strike here as well: the check is over, and its outcome is to be kept.
+            log.warning("outcome_not_committed", run_id=run.id, error=type(error).__name__)
             if _committed_after_all(shift, run):
                 return
             if monotonic() > give_up:

@@ -75,10 +75,11 @@ class Pulse:
         self._pid = 0
 
     @contextmanager
-    def watching(self, shift: Shift, run: Run, time_limit: float) -> Iterator[Watch]:
+    def watching(self, shift: Shift, run: Run) -> Iterator[Watch]:
         """Keep the run's lease for as long as the block lasts."""
         now = monotonic()
-        watch = Watch(shift=shift, run=run, deadline=now + time_limit, beat_at=now)
+        limit = shift.jobs[run.job].time_limit.total_seconds()
+        watch = Watch(shift=shift, run=run, deadline=now + limit, beat_at=now)
         self._ensure_thread()
         with self._lock:
             self._watches[run.id] = watch

@@ -52,6 +52,15 @@ def set_state(
     return tx.execute(statement.values(values)).rowcount == 1
 
 
+def retire(tx: Connection, finding_id: str, *, at: datetime, reason: str, observed_at: datetime) -> bool:
+    """Resolve a finding that nobody looks for any more, unless it was seen again meanwhile."""
+    statement = update(FINDINGS).where(
+        FINDINGS.c.id == finding_id, FINDINGS.c.state.in_(OPEN_STATES), FINDINGS.c.observed_at == observed_at
+    )
+    values = {"state": FindingState.RESOLVED, "resolved_at": at, "state_by": "sweeper", "state_reason": reason}
+    return tx.execute(statement.values(values)).rowcount == 1
+
+
 def mutes_over(connection: Connection, now: datetime) -> list[FindingRow]:
     """Muted findings whose mute has expired."""
     statement = select(FINDINGS).where(FINDINGS.c.state == FindingState.MUTED, FINDINGS.c.muted_until <= now)
