@@ -111,14 +111,15 @@ def _finish(tx: Connection, run: Run, outcome: Outcome, counts: dict[str, int], 
 
 def commit_once(shift: Shift, run: Run, write: Callable[[Connection], None]) -> None:
     """Commit, waiting for a ledger that went away; after an exception around COMMIT the row itself says what happened."""
+    # The executor's time limit may strike here as well: the check is over, and its outcome is to be kept.
+    passing: tuple[type[BaseException], ...] = (DBAPIError, *shift.interruptions)
     give_up = monotonic() + _PATIENCE_SECONDS
     pause = 0.1
     while True:
         try:
             with shift.ledger.transaction() as tx:
                 write(tx)
-        except (DBAPIError, *shift.interruptions) as error:
-            # The executor's time limit may strike here as well: the check is over, and its outcome is to be kept.
+        except passing as error:
             log.warning("outcome_not_committed", run_id=run.id, error=type(error).__name__)
             if _committed_after_all(shift, run):
                 return
