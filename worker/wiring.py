@@ -25,13 +25,15 @@ from worker.loops import Loop
 from worker.records import Run
 from worker.secrets import Secrets
 from worker.settings import Settings, load_settings
-from worker.tokens import Keys
+from worker.tokens import Grant, Keys, Sessions, grants_of_role
 
 if TYPE_CHECKING:
     from celery import Celery
+    from fastapi import FastAPI
 
     from worker.queue import Bell
 
+OPERATOR = "operator"
 SHIPPED_PROVIDERS: dict[str, str] = {}
 """Providers that ship and have no Protocol of their own in `Context`, as `module:attribute`."""
 
@@ -169,6 +171,45 @@ class House:
             Loop("pings", max(pause, 1.0), PingRelay(shift).step),
             Loop("chainer", max(pause, 1.0), chainer.step),
         ]
+
+    def scheduler_loop(self) -> Loop:
+        from worker.scheduler import Scheduler
+
+        scheduler = Scheduler(self.shift, self.routing, lambda: self.console_url, self.seat)
+        return Loop("scheduler", self.settings.schedule_seconds, scheduler.step)
+
+    def gateway(self) -> "FastAPI":
+        from worker.api import create_app
+        from worker.flow.nights import join_night
+
+        lifetime = timedelta(hours=self.settings.people_session_hours)
+        return create_app(
+            self.shift,
+            self.settings,
+            Sessions(self.keys, lifetime, self.shift.clock),
+            grants_of=self.grants_of,
+            join_night=lambda name, actor: join_night(self.shift, name, actor),
+            broker_trouble=self.broker_trouble,
+        )
+
+    def grants_of(self, person: str) -> Sequence[Grant]:
+        """What the configuration in force lets a person do. `operator` is whoever can run our command line here."""
+        found = configuration.current(self.ledger)
+        known = found[1].person(person) if found else None
+        if known is None and person == OPERATOR:
+            return grants_of_role("admin")
+        return known.grants if known else ()
+
+    def broker_trouble(self) -> str | None:
+        """Why the doorbell cannot be rung; None: it can."""
+        if self.broker is None:
+            return "no broker: set NIGHTSHIFT_BROKER_URL, or run `nightshift up`, which has one of its own"
+        try:
+            with self.celery.connection_for_write(connect_timeout=3) as connection:
+                connection.connect()
+        except Exception as error:  # noqa: BLE001 - each transport has errors of its own
+            return f"the broker does not answer: {type(error).__name__}"
+        return None
 
     def sweeper_loop(self) -> Loop:
         from worker.sweeper import Sweeper
