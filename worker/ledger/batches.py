@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Insert, insert, or_, select, update
+from sqlalchemy import Connection, Insert, func, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from worker.ledger.rows import record
@@ -15,7 +15,8 @@ from worker.records import Batch
 def insert_batch(tx: Connection, batch: Batch) -> bool:
     """Write `batch` unless its fire key or idempotency key is taken; False when it is."""
     values = {column.name: getattr(batch, column.name) for column in BATCHES.c}
-    return tx.execute(_insert(tx).values(values)).rowcount == 1
+    # Not by row count: of an INSERT, SQLAlchemy does not keep psycopg's.
+    return tx.execute(_insert(tx).values(values).returning(BATCHES.c.id)).first() is not None
 
 
 def _insert(tx: Connection) -> Insert:
@@ -61,6 +62,12 @@ def open_of_schedule(connection: Connection, schedule: str) -> list[Batch]:
     """Batches of this schedule that still go on, oldest first."""
     statement = select(BATCHES).where(BATCHES.c.schedule == schedule, BATCHES.c.ended_at.is_(None))
     return [record(Batch, row) for row in connection.execute(statement.order_by(BATCHES.c.id))]
+
+
+def first_created_at(connection: Connection) -> datetime | None:
+    """When this ledger's first batch was made."""
+    found: datetime | None = connection.execute(select(func.min(BATCHES.c.created_at))).scalar_one()
+    return found
 
 
 def listing(

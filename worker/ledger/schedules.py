@@ -31,6 +31,18 @@ def listing(connection: Connection) -> list[ScheduleRow]:
     return [record(ScheduleRow, row) for row in rows]
 
 
+def hold(tx: Connection, name: str) -> ScheduleRow | None:
+    """The row, kept to ourselves until the end of the transaction: fires and joins of one schedule come one by one."""
+    row = tx.execute(select(SCHEDULES).where(SCHEDULES.c.name == name).with_for_update()).first()
+    return record(ScheduleRow, row) if row else None
+
+
+def hold_at(tx: Connection, name: str, seen: datetime) -> bool:
+    """The same, and whether the schedule still is where `seen` says: active, not paused, dealt with by nobody else."""
+    row = hold(tx, name)
+    return row is not None and row.active and row.paused_by is None and row.cursor_at == seen
+
+
 def advance(tx: Connection, name: str, *, seen: datetime, to: datetime) -> bool:
     """Move the cursor from `seen` to `to`; False when another scheduler was there first."""
     statement = update(SCHEDULES).where(

@@ -49,7 +49,7 @@ def hold(tx: Connection, name: str, *, owner: str, seconds: float) -> bool:
         return True
     upsert = postgresql.insert if tx.dialect.name == "postgresql" else sqlite.insert
     made = upsert(LOCKS).values(name=name, owner=owner, fence=1, until=until).on_conflict_do_nothing()
-    return tx.execute(made).rowcount == 1
+    return tx.execute(made.returning(LOCKS.c.name)).first() is not None
 
 
 def let_go(tx: Connection, name: str, *, owner: str) -> None:

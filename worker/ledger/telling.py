@@ -1,15 +1,16 @@
 """Deliveries and nights: what was said to whom, and what a digest covered."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, Select, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from worker.ledger.rows import new_id, record
-from worker.ledger.tables import DELIVERIES, NIGHTS
-from worker.records import DeliveryRow, DeliveryState
+from worker.ledger.tables import BATCHES, DELIVERIES, NIGHTS, RUNS
+from worker.records import DeliveryRow, DeliveryState, Run, RunState
 
 
 def begin_delivery(
@@ -98,7 +99,8 @@ def close_night(
         "until": until,
         "content": dict(content),
     }
-    return tx.execute(upsert(NIGHTS).values(values).on_conflict_do_nothing()).rowcount == 1
+    made = upsert(NIGHTS).values(values).on_conflict_do_nothing().returning(NIGHTS.c.fire_key)
+    return tx.execute(made).first() is not None
 
 
 def last_night(
@@ -112,3 +114,45 @@ def last_night(
 def night(connection: Connection, fire_key: str) -> tuple[str, datetime, datetime, Mapping[str, Any]] | None:
     row = connection.execute(select(NIGHTS).where(NIGHTS.c.fire_key == fire_key)).first()
     return (row.fire_key, row.since, row.until, row.content) if row else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunsAlike:
+    """Runs of one night that are alike in job, state and reason."""
+
+    job: str
+    state: RunState
+    reason: str | None
+    runs: int
+    entries_expected: int
+    counts: Mapping[str, int]
+    """Numbers of entries by outcome, over all these runs."""
+
+
+def runs_between(connection: Connection, since: datetime, until: datetime) -> list[RunsAlike]:
+    """The runs of the batches made in `[since, until)`, grouped in the database: a night may have ten thousand."""
+    alike = (RUNS.c.job, RUNS.c.state, RUNS.c.reason, RUNS.c.counts)
+    numbers = (func.count().label("runs"), func.sum(RUNS.c.entries_expected).label("expected"))
+    rows = connection.execute(_of_night(select(*alike, *numbers), since, until).group_by(*alike).order_by(*alike[:3]))
+    return [
+        RunsAlike(
+            job=row.job,
+            state=RunState(row.state),
+            reason=row.reason,
+            runs=row.runs,
+            entries_expected=int(row.expected),
+            counts={outcome: number * row.runs for outcome, number in row.counts.items()},
+        )
+        for row in rows
+    ]
+
+
+def runs_in_state(connection: Connection, since: datetime, until: datetime, state: RunState, limit: int = 1000) -> list[Run]:
+    """Those of them that are in `state`, earliest first."""
+    statement = _of_night(select(RUNS), since, until).where(RUNS.c.state == state)
+    return [record(Run, row) for row in connection.execute(statement.order_by(RUNS.c.id).limit(limit))]
+
+
+def _of_night(statement: Select[Any], since: datetime, until: datetime) -> Select[Any]:
+    made = (BATCHES.c.created_at >= since, BATCHES.c.created_at < until)
+    return statement.join_from(RUNS, BATCHES, RUNS.c.batch_id == BATCHES.c.id).where(*made)
