@@ -27,9 +27,12 @@ _GIVE_UP_UNKNOWN = timedelta(minutes=5)
 log = structlog.get_logger("nightshift.callbacks")
 
 
-def judge(status: int, content_type: str, body: str) -> Answer:
-    """What an answer to a callback means. n8n's Wait node, as tried on 2.15: it refuses early and doubled callbacks in
-    words, and answers 404 with a page while it starts."""
+def judge(status: int, content_type: str, body: str) -> Answer:  # noqa: PLR0911 - a table
+    """What an answer to a callback means.
+
+    Of n8n's Wait node, as tried on 2.15: it refuses early and doubled callbacks in words, and answers 404 with a page
+    while it starts.
+    """
     said = body.lower()
     if 200 <= status < 300:  # noqa: PLR2004 - the class of success
         return "delivered"
@@ -92,6 +95,8 @@ class CallbackRelay:
         host = urlsplit(url).netloc.rpartition("@")[2]
         try:
             reply = self.client.post(url, json=self.result(batch), headers={"webhook-id": batch.id})
+        except httpx.InvalidURL:
+            return "undelivered", f"{host}: not a URL that can be called"
         except httpx.HTTPError as error:
             # Never the URL itself: whoever knows it can resume the workflow.
             return "again", f"{host}: {type(error).__name__}"
