@@ -141,9 +141,9 @@ def _put_bells(shift: Shift, tx: Connection, run_ids: list[str], now: datetime) 
     outbox.put_many(tx, Topic.BELL, others, at=now, not_before=now)
 
 
-def draft_orders(shift: Shift, orders: Iterable[Order]) -> tuple[list[Draft], Estate]:
+def draft_orders(shift: Shift, orders: Iterable[Order], estate: Estate | None = None) -> tuple[list[Draft], Estate]:
     """The runs that `orders` would make, and the estate they were drawn from. Raises `Invalid`, `NotFound`."""
-    estate = shift.estate()
+    estate = estate or shift.estate()
     return [draft for item, order in enumerate(orders) for draft in _drafts(shift, item, order, estate)], estate
 
 
