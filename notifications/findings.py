@@ -40,8 +40,10 @@ class FindingFacts:
 
 
 def finding_message(kind: FindingKind, finding: FindingFacts, console_url: str, *, now: datetime) -> Message:
-    """What to say of `finding`. The same opening at the same severity and the same resolution have the same id, whenever this is called;
-    a reminder's id carries `now`, so keep the message (or `now`) with the delivery.
+    """What to say of `finding`.
+
+    The same opening at the same severity and the same resolution have the same id, whenever this is called; a reminder's
+    id carries `now`, so keep the message (or `now`) with the delivery.
     """
     match kind:
         case MessageKind.FINDING_OPENED:

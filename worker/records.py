@@ -97,7 +97,7 @@ class ActorKind(StrEnum):
     """Who acts."""
 
     PERSON = "person"
-    TOKEN = "token"
+    TOKEN = "token"  # noqa: S105 - a kind of actor
     N8N = "n8n"
     SCHEDULER = "scheduler"
     WORKER = "worker"

@@ -12,12 +12,12 @@ HIDDEN = frozenset({"lease_owner", "lease_until", "fence", "callback", "family",
 """Members of records that are nobody's business outside: locks and bearer tokens."""
 
 
-def shown(record: Any) -> dict[str, Json]:
+def shown(record: Any) -> dict[str, Json]:  # noqa: ANN401 - any dataclass
     """A record as JSON: enums by value, instants in ISO 8601 with Z, hidden members left out."""
     return {f.name: jsonable(getattr(record, f.name)) for f in fields(record) if f.name not in HIDDEN}
 
 
-def jsonable(value: object) -> Json:
+def jsonable(value: object) -> Json:  # noqa: PLR0911 - one return per kind
     """The nearest JSON value."""
     match value:
         case Enum():

@@ -14,8 +14,10 @@ _WHY = "no longer watched: it is not in the estate, and was not looked at for a 
 
 
 def retire(shift: Shift) -> int:
-    """Resolve open findings of unwatched entries that were not seen for a day; returns how many. They were not mended,
-    and say so."""
+    """Resolve open findings of unwatched entries that were not seen for a day; returns how many.
+
+    They were not mended, and say so.
+    """
     now = shift.clock()
     with shift.ledger.read() as connection:
         old = [row for row in findings.listing(connection, limit=10_000) if row.observed_at < now - _KEPT]
