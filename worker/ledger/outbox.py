@@ -40,7 +40,7 @@ def put_many(
     row = {
         "topic": topic,
         "payload": dict(payload or {}),
-        "attempts": 0,
+        "attempts": attempts,
         "not_before": not_before,
         "created_at": at,
     }
