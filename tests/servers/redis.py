@@ -59,6 +59,10 @@ class RedisServer(Server):
         with self.client() as client:
             client.flushall()
 
+    def forget(self) -> None:
+        """Take away what it had kept, while it is down: it comes back empty."""
+        shutil.rmtree(self.folder / "appendonlydir", ignore_errors=True)
+
 
 def _redis() -> Path:
     try:
