@@ -61,6 +61,18 @@ def retire(tx: Connection, finding_id: str, *, at: datetime, reason: str, observ
     return tx.execute(statement.values(values)).rowcount == 1
 
 
+def end_mute(tx: Connection, finding_id: str, *, by: str, reason: str, now: datetime) -> bool:
+    """Muted → open, and news to those who knew; False when it is not muted any more, or was muted anew for longer."""
+    statement = update(FINDINGS).where(
+        FINDINGS.c.id == finding_id, FINDINGS.c.state == FindingState.MUTED, FINDINGS.c.muted_until <= now
+    )
+    values = {"state": FindingState.OPEN, "state_by": by, "state_reason": reason, "muted_until": None}
+    if tx.execute(statement.values(values)).rowcount == 0:
+        return False
+    forget_openings(tx, finding_id)
+    return True
+
+
 def mutes_over(connection: Connection, now: datetime) -> list[FindingRow]:
     """Muted findings whose mute has expired."""
     statement = select(FINDINGS).where(FINDINGS.c.state == FindingState.MUTED, FINDINGS.c.muted_until <= now)

@@ -1,0 +1,83 @@
+"""A gateway over a real ledger, behind a real server."""
+
+import shutil
+import socket
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+import uvicorn
+
+from tasks.testing.fakes import FakeClock
+from tests.api.kit import ADMIN, NIGHTLY, House, Served, make_shift
+from worker.api import create_app
+from worker.flow import Enqueued, Order, Request, enqueue
+from worker.ledger import Ledger, schedules
+from worker.records import Actor, Run, Trigger
+from worker.settings import Settings
+from worker.tokens import Sessions, grants_of_role
+
+
+@pytest.fixture(scope="session")
+def served() -> Iterator[Served]:
+    front = Served()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        front.url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        server = uvicorn.Server(uvicorn.Config(front, log_config=None, lifespan="off", ws="none"))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread.start()
+        while not server.started:
+            time.sleep(0.01)
+        yield front
+        server.should_exit = True
+        thread.join()
+
+
+@pytest.fixture
+def house(tmp_path: Path, served: Served, _sqlite_template: Path) -> Iterator[House]:
+    clock = FakeClock()
+
+    def ring(queued: Sequence[Run]) -> None:
+        made.ring(queued)
+
+    shutil.copy(_sqlite_template, tmp_path / "ledger.db")
+    with closing(Ledger(f"sqlite:///{tmp_path}/ledger.db")) as ledger:
+        shift = make_shift(ledger, tmp_path, clock, ring)
+        settings = Settings(
+            home=tmp_path, body_limit_kb=16, callback_hosts=("localhost", "n8n.example.com:5678", "*.corp.example")
+        )
+
+        def join_night(name: str, actor: Actor) -> Enqueued:
+            order = Order(job="doors")
+            asked = Request(
+                orders=[order], trigger=Trigger.N8N, actor=actor, schedule=name, fire_key="2026-11-21T02:30", due_at=clock()
+            )
+            return enqueue(shift, asked)
+
+        persons = {"ana": ADMIN, "vic": grants_of_role("viewer")}
+        app = create_app(
+            shift,
+            settings,
+            Sessions(shift.keys, timedelta(hours=settings.people_session_hours), clock),
+            grants_of=lambda person: made.people.get(person, ()),
+            join_night=join_night,
+            broker_trouble=lambda: made.broker_trouble,
+        )
+        with ledger.transaction() as tx:
+            schedules.sync(tx, [NIGHTLY.name], clock())
+        made = House(shift=shift, settings=settings, app=app, url=served.url, clock=clock, people=persons)
+        served.app = app
+        yield made
+        for client in made.clients:
+            client.close()
+
+
+@pytest.fixture
+def api(house: House) -> httpx.Client:
+    """A client with a token that may do everything."""
+    return house.client(house.token())

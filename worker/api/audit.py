@@ -1,0 +1,54 @@
+"""`/v1/audit` and `/v1/deliveries`: who did what, and what was said to whom. Both span everything: they need `read` on all."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from pydantic import Field
+
+from worker.api.auth import Who
+from worker.api.gateway import Here
+from worker.api.validation import Closed
+from worker.flow.shown import shown
+from worker.ledger import audit_rows, telling
+from worker.records import ChainedEntry, DeliveryState
+
+router = APIRouter(prefix="/v1", tags=["audit"])
+
+
+class AuditQuery(Closed):
+    """Which audit rows to list."""
+
+    object: str | None = Field(None, description="Id of a run, batch, finding, schedule, …")
+    before: int | None = Field(None, ge=1, description="`next` of the page before.")
+    limit: int = Field(100, ge=1, le=1000)
+
+
+class DeliveryQuery(Closed):
+    """Which deliveries to list."""
+
+    state: DeliveryState | None = Field(None, description="`failed`: results and messages that never arrived, and why.")
+    subject: str | None = Field(None, description="Id of what it is about: a batch, a finding, a run.")
+    limit: int = Field(100, ge=1, le=1000)
+
+
+def entry_shown(row: ChainedEntry) -> dict[str, Any]:
+    """One row; `number` and `hash` are null until the chainer came by."""
+    return {"id": row.id, "number": row.number, "hash": row.hash, **shown(row.entry)}
+
+
+@router.get("/audit")
+def list_audit(query: Annotated[AuditQuery, Query()], here: Here, who: Who) -> dict[str, Any]:
+    """Audit rows, newest first."""
+    who.require("read")
+    with here.shift.ledger.read() as connection:
+        rows = audit_rows.recent(connection, object_id=query.object, before=query.before, limit=query.limit)
+    return {"audit": [entry_shown(row) for row in rows], "next": rows[-1].id if len(rows) == query.limit else None}
+
+
+@router.get("/deliveries")
+def list_deliveries(query: Annotated[DeliveryQuery, Query()], here: Here, who: Who) -> dict[str, Any]:
+    """Messages and callbacks, newest first, with what became of each."""
+    who.require("read")
+    with here.shift.ledger.read() as connection:
+        rows = telling.deliveries(connection, state=query.state, subject=query.subject, limit=query.limit)
+    return {"deliveries": [shown(row) for row in rows]}

@@ -1,0 +1,182 @@
+"""What a caller may see of the ledger. What no `read` grant covers does not exist for them."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from schedules.schedule import Schedule, next_due
+from tasks.model import Severity
+from worker.api.auth import Caller
+from worker.api.gateway import Gateway
+from worker.flow.errors import NotFound
+from worker.ledger import batches, findings, runs, schedules, tallies
+from worker.ledger.tallies import Tally
+from worker.records import Batch, FindingRow, FindingState, Run, RunState, ScheduleRow
+from worker.tokens import Verb
+
+PAGE = 500
+MOST_PAGES = 20
+"""A page for a narrow grant is looked for among so many pages of rows; the cursor leads on from there."""
+MOST_FINDINGS = 10_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFilter:
+    """Which runs."""
+
+    job: str | None = None
+    state: RunState | None = None
+    batch: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BatchView:
+    """A batch and how the runs of it stand that the caller may see."""
+
+    batch: Batch
+    tallies: Sequence[Tally]
+
+    @property
+    def states(self) -> dict[str, int]:
+        """Runs by state."""
+        return dict(tallies.by_state(self.tallies))
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Entries by outcome."""
+        return dict(tallies.summed(self.tallies))
+
+    @property
+    def looked_at(self) -> int:
+        return sum(self.counts.values())
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleView:
+    """A schedule of the configuration and what the ledger remembers of it."""
+
+    schedule: Schedule
+    row: ScheduleRow
+    next_at: tuple[datetime, ...]
+    """Empty while it is paused."""
+
+
+def sees(caller: Caller, row: Run | FindingRow | Tally) -> bool:
+    return caller.may("read", row.job, row.environment)
+
+
+def visible_runs(
+    connection: Connection, caller: Caller, wanted: RunFilter, *, before: str | None = None, limit: int
+) -> tuple[list[Run], str | None]:
+    """Newest first, and the cursor for the page after; None when there is none."""
+    seen: list[Run] = []
+    for _ in range(MOST_PAGES):
+        page = runs.listing(connection, job=wanted.job, state=wanted.state, batch_id=wanted.batch, before=before, limit=PAGE)
+        for run in page:
+            before = run.id
+            if sees(caller, run):
+                seen.append(run)
+            if len(seen) == limit:
+                return seen, before
+        if len(page) < PAGE:
+            return seen, None
+    return seen, before
+
+
+def visible_run(connection: Connection, caller: Caller, run_id: str) -> Run:
+    run = runs.get(connection, run_id)
+    if run is None or not sees(caller, run):
+        raise NotFound(f"no run {run_id!r}", code="unknown_run")
+    return run
+
+
+def visible_batches(
+    connection: Connection, caller: Caller, *, schedule: str | None = None, since: datetime | None = None, limit: int
+) -> list[BatchView]:
+    """Newest first."""
+    return _views(connection, caller, batches.listing(connection, schedule=schedule, since=since, limit=limit))
+
+
+def visible_batch(connection: Connection, caller: Caller, batch_id: str) -> BatchView:
+    batch = batches.get(connection, batch_id)
+    views = _views(connection, caller, [batch] if batch else [])
+    if not views:
+        raise NotFound(f"no batch {batch_id!r}", code="unknown_batch")
+    return views[0]
+
+
+def _views(connection: Connection, caller: Caller, found: Sequence[Batch]) -> list[BatchView]:
+    by_batch: dict[str, list[Tally]] = {batch.id: [] for batch in found}
+    for tally in tallies.of_batches(connection, by_batch) if found else ():
+        if sees(caller, tally):
+            by_batch[tally.batch_id].append(tally)
+    return [BatchView(batch, by_batch[batch.id]) for batch in found if by_batch[batch.id]]
+
+
+def visible_findings(
+    connection: Connection,
+    caller: Caller,
+    *,
+    job: str | None = None,
+    states: Collection[FindingState] = findings.OPEN_STATES,
+    environment: str | None = None,
+    run_id: str | None = None,
+    touched_since: datetime | None = None,
+) -> list[FindingRow]:
+    """Worst first, then newest."""
+    rows = findings.listing(
+        connection,
+        job=job,
+        states=states,
+        environment=environment,
+        run_id=run_id,
+        touched_since=touched_since,
+        limit=MOST_FINDINGS,
+    )
+    return sorted((row for row in rows if sees(caller, row)), key=lambda row: -Severity(row.severity).rank)
+
+
+def visible_finding(connection: Connection, caller: Caller, finding_id: str) -> FindingRow:
+    found = findings.get(connection, finding_id)
+    if found is None or not sees(caller, found):
+        raise NotFound(f"no finding {finding_id!r}", code="unknown_finding")
+    return found
+
+
+def visible_schedules(here: Gateway, connection: Connection, caller: Caller, fires: int = 3) -> list[ScheduleView]:
+    """By name."""
+    configured, now = here.shift.estate().schedules, here.shift.clock()
+    views = []
+    for row in schedules.listing(connection):
+        schedule = configured.get(row.name)
+        if schedule is not None and any(caller.may("read", schedule.job, name) for name in environments_of(here, schedule)):
+            views.append(ScheduleView(schedule, row, () if row.paused_by else _next_fires(schedule, now, fires)))
+    return views
+
+
+def require_on_schedule(here: Gateway, caller: Caller, name: str, verb: Verb) -> None:
+    """Raise `NotFound` or `Forbidden` unless the caller has `verb` wherever the schedule looks."""
+    configured = here.shift.estate().schedules
+    if name not in configured:
+        message = f"no schedule is called {name!r}: schedules are {', '.join(sorted(configured)) or 'none'}"
+        raise NotFound(message, code="unknown_schedule", field="schedule")
+    for environment in environments_of(here, configured[name]):
+        caller.require(verb, configured[name].job, environment)
+
+
+def environments_of(here: Gateway, schedule: Schedule) -> list[str]:
+    """Where the schedule may look: the environments it selects, else all of its job's entries."""
+    if schedule.select.environments:
+        return sorted(schedule.select.environments)
+    job = here.shift.jobs.get(schedule.job)
+    entries = here.shift.estate().table(job).values() if job else ()
+    return sorted({entry.environment for entry in entries}) or ["default"]
+
+
+def _next_fires(schedule: Schedule, now: datetime, number: int) -> tuple[datetime, ...]:
+    fires: list[datetime] = []
+    for _ in range(number):
+        fires.append(next_due(schedule, fires[-1] if fires else now).at)
+    return tuple(fires)
