@@ -13,7 +13,9 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from worker.logs import get_log
@@ -57,7 +59,10 @@ class Child(Protocol):
 
 
 class Process:
-    """One program as a `Child`, in a session of its own so that a Ctrl-C in the terminal reaches us alone."""
+    """One program as a `Child`, in a session of its own so that a Ctrl-C in the terminal reaches us alone.
+
+    `quiet`: what it says on standard output is dropped. `log`: what it says is appended there.
+    """
 
     def __init__(
         self,
@@ -67,12 +72,14 @@ class Process:
         environ: Mapping[str, str] | None = None,
         death_signal: signal.Signals = signal.SIGKILL,
         quiet: bool = False,
+        log: Path | None = None,
     ) -> None:
         self.name = name
         self._argv = list(argv)
         self._environ = dict(os.environ if environ is None else environ)
         self._death_signal = death_signal
         self._quiet = quiet
+        self._log = log
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -82,13 +89,16 @@ class Process:
 
     def start(self) -> None:
         """See `Child`."""
-        self._process = subprocess.Popen(
-            [*self._launcher(), *self._argv],
-            env=self._environ,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL if self._quiet else None,
-            start_new_session=True,
-        )
+        with ExitStack() as stack:
+            log = stack.enter_context(self._log.open("ab")) if self._log else None
+            self._process = subprocess.Popen(
+                [*self._launcher(), *self._argv],
+                env=self._environ,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL if self._quiet else log,
+                stderr=log,
+                start_new_session=True,
+            )
 
     def alive(self) -> bool:
         """See `Child`."""

@@ -1,0 +1,52 @@
+"""The configuration of the demo: the estate of the farm, a mail channel to the sink, one schedule."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+SCHEDULE = "nightly-certificates"
+
+_ROUTES = """\
+[channels.mail]
+kind = "email"
+host = "127.0.0.1"
+port = {port}
+security = "none"
+sender = "Nightshift <nightshift@demo.example>"
+recipients = ["you@demo.example"]
+
+[channels.log]
+kind = "console"
+
+[[routes]]
+channels = ["mail"]
+match = {{ severity = "critical" }}
+
+[digest]
+channels = ["mail", "log"]
+"""
+
+_SCHEDULE = f"""\
+[[schedule]]
+name = "{SCHEDULE}"
+job = "certificates"
+cron = "30 2 * * *"
+"""
+
+
+def write_files(home: Path, estate: str, mail_port: int, hosts: Sequence[str]) -> None:
+    """Write them all; what an earlier demo left is replaced."""
+    (home / "schedules").mkdir(exist_ok=True)
+    entries = [estate, *(_entry(host) for host in hosts)]
+    (home / "estate.toml").write_text('[environments.demo]\nmode = "observe"\n\n' + "\n".join(entries), encoding="utf-8")
+    (home / "routes.toml").write_text(_ROUTES.format(port=mail_port), encoding="utf-8")
+    (home / "schedules" / "demo.toml").write_text(_SCHEDULE, encoding="utf-8")
+
+
+def _entry(place: str) -> str:
+    """An entry for `host`, `host:port` or `[::1]:port`; JSON and TOML quote strings alike."""
+    host, colon, port = place.rpartition(":")
+    if not colon or not port.isdigit() or (":" in host and not host.startswith("[")):
+        host, port = place, "443"
+    name, bare = json.dumps(place), json.dumps(host.strip("[]"))
+    return f'[[certificates]]\nname = {name}\nhost = {bare}\nport = {port}\nenvironment = "demo"\nowner = "you"\n'

@@ -1,0 +1,191 @@
+"""`nightshift demo`: a home of its own, loopback servers to look at, the whole stack, and one night of it."""
+
+import json
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from worker import logs
+from worker.cli.admission import login_link
+from worker.cli.opening import actor
+from worker.cli.printing import say
+from worker.cli.refusals import REFUSED, Unavailable
+from worker.cli.work import Asked, show_findings, wait_for
+from worker.demo.files import SCHEDULE, write_files
+from worker.demo.report import missing
+from worker.flow import Order, Request, enqueue
+from worker.flow.nights import close_night_now, join_night
+from worker.ledger import findings, telling
+from worker.records import Trigger
+from worker.settings import load_settings
+from worker.supervisor import Process, Supervisor
+from worker.wiring import House
+
+_READY_SECONDS = 60.0
+_MAIL_SECONDS = 20.0
+_END_SECONDS = 20.0
+_LOG_TAIL = 20
+_MARK = ".demo"
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """The running stack: its console, Flower, and what lies where."""
+
+    house: House
+    url: str
+    flower: str
+    mails: Path
+
+
+def run_demo(*, scripted: bool, hosts: Sequence[str], home: Path | None) -> int:
+    """Play the night; returns the exit code. Whatever happens, everything that was started is ended."""
+    ending = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: _end(ending))
+    logs.configure("console", "error")
+    try:
+        with ExitStack() as stack:
+            folder = stack.enter_context(demo_home(home))
+            stage = stack.enter_context(set_up(folder, hosts))
+            troubles = play(stage, scripted=scripted)
+            if not scripted:
+                say("\nCtrl-C ends the demo" + (f"; {folder} stays." if home else " and removes all of it."))
+                ending.wait()
+    except KeyboardInterrupt:
+        return 0
+    return REFUSED if troubles else 0
+
+
+def _end(ending: threading.Event) -> None:
+    if ending.is_set():
+        return
+    ending.set()
+    raise KeyboardInterrupt
+
+
+@contextmanager
+def demo_home(home: Path | None) -> Iterator[Path]:
+    """A folder that goes with the block, or `home`, which stays. Raises `Unavailable` for somebody's real home."""
+    if home is None:
+        folder = Path(tempfile.mkdtemp(prefix="nightshift-demo-"))
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+        return
+    if home.exists() and any(home.iterdir()) and not (home / _MARK).exists():
+        message = f"{home} is not empty and no demo's: give the demo a folder of its own"
+        raise Unavailable(message)
+    home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    (home / _MARK).touch()
+    yield home.absolute()
+
+
+@contextmanager
+def set_up(folder: Path, hosts: Sequence[str]) -> Iterator[Stage]:
+    """Servers to look at, a mail server, and `nightshift up` over them. Raises `Unavailable`."""
+    try:
+        from worker.demo.farm import open_farm
+        from worker.demo.sink import mail_sink
+    except ImportError as error:
+        message = f"the demo needs {error.name}: install nightshift[demo], or use `make demo`"
+        raise Unavailable(message) from None
+    mails, ready_file, log = folder / "mails", folder / "ready.json", folder / "up.log"
+    ready_file.unlink(missing_ok=True)
+    say("Starting TLS servers, a mail server and Nightshift on free ports of this machine …")
+    with ExitStack() as stack:
+        farm = stack.enter_context(open_farm(folder))
+        port = stack.enter_context(mail_sink(mails))
+        write_files(folder, farm.estate_toml, port, hosts)
+        supervisor = Supervisor()
+        stack.callback(supervisor.stop, {"up": _END_SECONDS})
+        argv = [sys.executable, "-m", "worker.cli", "up", "--port", "0", "--flower", "--ready-file", str(ready_file)]
+        environ = demo_environ(folder)
+        up = Process("up", argv, environ=environ, death_signal=signal.SIGTERM, log=log)
+        supervisor.start(up)
+        ready = _wait_for(lambda: _read(ready_file), up, log)
+        yield Stage(House(load_settings(environ).settings), str(ready["url"]), str(ready["flower"]), mails)
+
+
+def demo_environ(folder: Path) -> dict[str, str]:
+    """Ours without any setting: the demo must not touch a real instance."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("NIGHTSHIFT_")}
+    return {**kept, "NIGHTSHIFT_HOME": str(folder)}
+
+
+def play(stage: Stage, *, scripted: bool) -> list[str]:
+    """Fire the night, wait, close it, tell of it; returns what should have been found and was not."""
+    asked = fire(stage.house)
+    say(f"The night of schedule {SCHEDULE} begins: looking at the estate …")
+    wait_for(asked, quiet=False)
+    closed = close_night_now(stage.house.shift, stage.house.routing(), stage.url, actor())
+    with stage.house.ledger.read() as connection:
+        found = findings.listing(connection, job="certificates")
+    say("")
+    show_findings(found)
+    say("")
+    for run in asked.runs():
+        say(f"Run {run.id}: {run.state}, {run.summary}")
+    digest = digest_file(stage, closed.message.id) if closed else None
+    tell(stage, digest, scripted=scripted)
+    troubles = missing(found) + ([] if digest else ["no digest arrived by mail"])
+    for trouble in troubles:
+        say(f"NOT AS EXPECTED  {trouble}")
+    return troubles
+
+
+def fire(house: House) -> Asked:
+    """Tonight's batch; when this home had its night already, one more look."""
+    made = join_night(house.shift, SCHEDULE, actor())
+    if made.joined:
+        request = Request(orders=[Order(job="certificates")], trigger=Trigger.CLI, actor=actor(), note="one more demo")
+        made = enqueue(house.shift, request)
+    return Asked(house.shift, made.batch.id, made.joined)
+
+
+def digest_file(stage: Stage, message_id: str) -> Path | None:
+    """The mail of the night's digest; None if it did not come."""
+    deadline = time.monotonic() + _MAIL_SECONDS
+    while time.monotonic() < deadline:
+        with stage.house.ledger.read() as connection:
+            if telling.was_sent(connection, message_id, "mail"):
+                break
+        time.sleep(0.05)
+    mails = sorted(stage.mails.glob("*.eml"), reverse=True)
+    return next((mail for mail in mails if message_id.encode() in mail.read_bytes()), None)
+
+
+def tell(stage: Stage, digest: Path | None, *, scripted: bool) -> None:
+    """Where everything is to be seen."""
+    say(f"Digest:  {digest or 'none'}")
+    say(f"Console: {stage.url}")
+    if not scripted:
+        say(f"         {login_link(stage.house.shift, stage.url)}  (signs in once)")
+    say(f"Flower:  {stage.flower}")
+
+
+def _wait_for(ready: Callable[[], dict[str, object] | None], up: Process, log: Path) -> dict[str, object]:
+    deadline = time.monotonic() + _READY_SECONDS
+    while time.monotonic() < deadline and up.alive():
+        if found := ready():
+            return found
+        time.sleep(0.02)
+    tail = "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-_LOG_TAIL:])
+    message = f"`nightshift up` did not become ready; its last lines were:\n{tail}"
+    raise Unavailable(message)
+
+
+def _read(path: Path) -> dict[str, object] | None:
+    if not path.exists():
+        return None
+    found: dict[str, object] = json.loads(path.read_text(encoding="utf-8"))
+    return found
