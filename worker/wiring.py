@@ -248,4 +248,6 @@ def __getattr__(name: str) -> Any:
             house = open_house()
             logs.configure(house.settings.log_format, house.settings.log_level)
             globals()["_house"] = house
+            # Flower asks for results without naming an app.
+            house.celery.set_default()
         return globals()["_house"].celery

@@ -1,7 +1,6 @@
 """The Celery programs that `up` and `worker` start."""
 
 import os
-import signal
 import socket
 import sys
 from collections.abc import Sequence
@@ -21,13 +20,15 @@ def worker_argv(queues: Sequence[str] = QUEUES, concurrency: int | None = None) 
 
 
 def environ(settings: Settings) -> dict[str, str]:
-    """Of a child: ours, with the home that we found, and SIGTERM as a soft shutdown from the first moment on."""
-    return {**os.environ, "NIGHTSHIFT_HOME": str(settings.home), "REMAP_SIGTERM": "SIGQUIT"}
+    """Of a child: ours, with the home that we found."""
+    return {**os.environ, "NIGHTSHIFT_HOME": str(settings.home)}
 
 
 def worker_child(settings: Settings) -> Process:
-    """Ends its runs at their next boundary when we die: the ledger outlives us."""
-    return Process("worker", worker_argv(), environ=environ(settings), death_signal=signal.SIGTERM)
+    """When we die its main process is killed, for a drain may wait for the broker that died with us. Its children end the
+    runs that they have, fenced by the ledger, and then themselves.
+    """
+    return Process("worker", worker_argv(), environ=environ(settings))
 
 
 def flower_child(settings: Settings) -> tuple[Process, str]:

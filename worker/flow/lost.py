@@ -17,7 +17,7 @@ def take_over(shift: Shift, run: Run) -> RunState | None:
     now = shift.clock()
     with shift.ledger.transaction() as tx:
         uncertain = effects.without_outcome(tx, run.id)
-        state, reason, summary = _fate(run, uncertain, shift.pace.max_attempts)
+        state, reason, summary = _fate(shift, run, uncertain)
         if not runs.take_lost(tx, run, state=state, reason=reason, summary=summary):
             return None
         facts = {"fence": run.fence, "attempt": run.attempts, "worker": run.worker, "reason": reason, "uncertain": uncertain}
@@ -33,11 +33,21 @@ def take_over(shift: Shift, run: Run) -> RunState | None:
     return state
 
 
-def _fate(run: Run, uncertain: list[str], max_attempts: int) -> tuple[RunState, str, str]:
+def _fate(shift: Shift, run: Run, uncertain: list[str]) -> tuple[RunState, str, str]:
     if uncertain:
         steps = ", ".join(uncertain)
         told = f"the worker died between intent and outcome of {steps}: look, then `nightshift resolve {run.id}`"
         return RunState.NEEDS_ATTENTION, "outcome_unknown", told
-    if run.attempts >= max_attempts:
+    if _outran_its_limit(shift, run):
+        return RunState.FAILED, "time_limit", "did not stop at its time limit, and was ended with its worker"
+    if run.attempts >= shift.pace.max_attempts:
         return RunState.FAILED, "lost", f"lost {run.attempts} times with its worker; the last was {run.worker}"
     return RunState.QUEUED, "lost", ""
+
+
+def _outran_its_limit(shift: Shift, run: Run) -> bool:
+    """Its last sign of life came after its time was over: it would only do so again."""
+    job = shift.jobs.get(run.job)
+    if job is None or run.started_at is None or run.lease_until is None:
+        return False
+    return run.lease_until - shift.pace.lease - run.started_at > job.time_limit

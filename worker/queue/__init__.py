@@ -1,4 +1,4 @@
-"""The Celery app: one task a job, all with the same short body. The broker is a doorbell: see DESIGN §3.2 in docs/architecture.md."""
+"""The Celery app: one task a job, all with the same short body. The broker is a doorbell, the ledger the truth."""
 
 from worker.queue.application import make_app
 from worker.queue.ringing import Bell

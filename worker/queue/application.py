@@ -1,24 +1,21 @@
 """Putting the Celery app together: its settings, one task a job, and its signals."""
 
-import importlib
-import os
 from collections.abc import Callable
 from typing import Any
 
-import billiard.common
-from billiard import Event
-from celery import Celery, signals
+from celery import signals
 from kombu import Exchange, Queue
 
 from tasks.job import Job
 from worker.flow.shift import Shift
-from worker.flow.verbs import cancel
-from worker.flow.errors import FlowError
 from worker.queue.bell_task import make_task
+from worker.queue.celery_app import ShiftApp
+from worker.queue.draining import Drain
 from worker.queue.results import LedgerResults
-from worker.records import Actor, ActorKind, RunKind
+from worker.records import RunKind
 
-FLOWER = Actor(ActorKind.FLOWER, "flower")
+_RUNS_PER_CHILD = 1_000
+"""Jobs are also strangers' code, which may leak: a child that has done so many is replaced."""
 
 
 def make_app(
@@ -29,28 +26,20 @@ def make_app(
     shift: Callable[[], Shift],
     drain_seconds: float,
     concurrency: int,
-) -> Celery:
+) -> ShiftApp:
     """The app that gateway, worker, relay and Flower share. `shift()` is asked for in the process that needs it."""
-    _remap_sigterm()
-    app = Celery("nightshift", broker=broker_url, backend=None, set_as_current=False)
-    app.conf.update(_conf(broker_url, transport_options, drain_seconds, concurrency))
+    app = ShiftApp("nightshift", broker=broker_url, backend=None, set_as_current=False)
+    app.conf.update(_conf(broker_url, transport_options, concurrency))
+    app.shift = shift
     app.backend_cls = LedgerResults.over(shift)
-    draining = Event()
+    drain = Drain(drain_seconds)
     for job in jobs.values():
-        make_task(app, job, shift, draining)
-    _connect_signals(app, shift, draining)
+        make_task(app, job, shift, drain)
+    _connect_signals(drain)
     return app
 
 
-def _remap_sigterm() -> None:
-    """SIGTERM means a soft shutdown, bounded by `drain_seconds`. Billiard reads the variable once, when it is imported,
-    which the `celery` command does before it loads an app; the worker's modules come after."""
-    if billiard.common.REMAP_SIGTERM is None:
-        os.environ["REMAP_SIGTERM"] = "SIGQUIT"
-        importlib.reload(billiard.common)
-
-
-def _conf(broker_url: str, transport_options: dict[str, Any], drain_seconds: float, concurrency: int) -> dict[str, Any]:
+def _conf(broker_url: str, transport_options: dict[str, Any], concurrency: int) -> dict[str, Any]:
     return {
         "accept_content": ["json"],
         "task_serializer": "json",
@@ -67,8 +56,10 @@ def _conf(broker_url: str, transport_options: dict[str, Any], drain_seconds: flo
         "worker_send_task_events": True,
         "worker_prefetch_multiplier": 1,
         "worker_concurrency": concurrency,
-        "worker_soft_shutdown_timeout": drain_seconds,
-        "worker_enable_soft_shutdown_on_idle": True,
+        "worker_max_tasks_per_child": _RUNS_PER_CHILD,
+        "worker_consumer": "worker.queue.main_process:BellConsumer",
+        # Imported by a worker alone: its commands take the place of Celery's.
+        "imports": ["worker.queue.remote_control"],
         "worker_hijack_root_logger": False,
         "worker_redirect_stdouts": False,
         "worker_cancel_long_running_tasks_on_connection_loss": False,
@@ -91,21 +82,11 @@ def _queue(name: str, *, quorum: bool) -> Queue:
     return Queue(name, exchange, routing_key=name, queue_arguments=arguments)
 
 
-def _connect_signals(app: Celery, shift: Callable[[], Shift], draining: Any) -> None:
-    def on_revoked(request: Any = None, **_: object) -> None:
-        try:
-            cancel(shift(), request.id, FLOWER, "revoked in Flower or by remote control")
-        except FlowError:
-            # It ended before: there is nothing to cancel any more.
-            return
-
-    def on_stopping(**_: object) -> None:
-        draining.set()
-
+def _connect_signals(drain: Drain) -> None:
     def on_logging(**_: object) -> None:
         """Connected so that Celery leaves logging alone: `worker.logs` has set it up."""
 
     # Strong references: the app lives as long as the process.
-    signals.task_revoked.connect(on_revoked, weak=False)
-    signals.worker_shutting_down.connect(on_stopping, weak=False)
+    signals.worker_shutting_down.connect(drain.begin, weak=False)
+    signals.worker_process_init.connect(drain.in_child, weak=False)
     signals.setup_logging.connect(on_logging, weak=False)

@@ -4,11 +4,11 @@ from collections.abc import Callable
 from typing import Any
 
 from celery import states
-from celery.backends.base import Backend
+from celery.backends.base import BaseBackend
 
 from worker.flow.shift import Shift
 from worker.ledger import runs
-from worker.queue.bell_task import RunFailed
+from worker.queue.telling import failure
 from worker.records import Run, RunState, Verdict
 
 _STATES = {
@@ -22,7 +22,7 @@ _STATES = {
 }
 
 
-class LedgerResults(Backend):  # type: ignore[misc]
+class LedgerResults(BaseBackend):  # type: ignore[misc]
     """A result backend that only reads."""
 
     shift: Callable[[], Shift]
@@ -50,11 +50,8 @@ class LedgerResults(Backend):  # type: ignore[misc]
         message = f"run {task_id} is kept by the ledger: it cannot be forgotten here"
         raise NotImplementedError(message)
 
-    def wait_for_pending(self, result: Any, **kwargs: Any) -> Any:
-        return self.wait_for(result.id, **kwargs)
-
 
 def _meta(run: Run) -> dict[str, Any]:
     state = states.FAILURE if run.verdict is Verdict.CANNOT_TELL else _STATES[run.state]
-    result = RunFailed(run.summary) if state in states.EXCEPTION_STATES else run.summary
+    result = failure(run) or (run.summary if run.state.terminal else None)
     return {"task_id": run.id, "status": state, "result": result, "traceback": None, "date_done": run.ended_at}

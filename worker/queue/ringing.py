@@ -1,16 +1,13 @@
 """Ringing: one message per queued run, sent after commit. A ring that fails is no loss: the relay rings again."""
 
-import json
 from collections.abc import Callable, Sequence
 
 import structlog
 from celery import Celery
 from kombu.exceptions import OperationalError
 
-from worker.queue.bell_task import PREFIX
+from worker.queue.telling import PREFIX, shown_params
 from worker.records import Run
-
-_SECRET_WORDS = ("password", "secret", "token", "key", "pin", "authorization")
 
 log = structlog.get_logger("nightshift.ring")
 
@@ -42,7 +39,9 @@ class Bell:
             queue=run.kind.queue,
             producer=producer,
             retry=False,
-            kwargsrepr=json.dumps(masked(run.params), default=str)[:500],
+            # How many attempts there were before: Flower starts afresh then.
+            retries=run.attempts,
+            kwargsrepr=shown_params(run.params),
         )
 
     def depth(self, queue: str) -> int | None:
@@ -54,13 +53,3 @@ class Bell:
             log.debug("depth_unknown", queue=queue, error=type(error).__name__)
             return None
 
-
-def masked(value: object, name: str = "") -> object:
-    """Parameters as Flower may show them: values under names that sound like secrets are hidden."""
-    if any(word in name.lower() for word in _SECRET_WORDS) and value:
-        return "***"
-    if isinstance(value, dict):
-        return {key: masked(item, str(key)) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [masked(item, name) for item in value]
-    return value

@@ -1,0 +1,35 @@
+"""The worker's main process, as far as ours differs from Celery's."""
+
+from collections.abc import Callable
+
+import structlog
+from celery.apps.worker import Worker, _shutdown_handler
+from celery.worker.consumer import Consumer
+from kombu.message import Message
+
+log = structlog.get_logger("nightshift.queue")
+
+
+class ShiftWorker(Worker):  # type: ignore[misc]
+    """SIGTERM is a warm shutdown, which `Drain` bounds, whatever REMAP_SIGTERM in the environment says."""
+
+    def install_platform_tweaks(self, worker: object) -> None:
+        super().install_platform_tweaks(worker)
+        _shutdown_handler(worker, sig="SIGTERM", how="Warm")
+
+
+class BellConsumer(Consumer):  # type: ignore[misc]
+    """Drops what names no job of ours: Celery's would show the run of that id as failed in Flower, or end over it."""
+
+    def create_task_handler(self, *args: object, **options: object) -> Callable[[Message], object]:
+        inner = super().create_task_handler(*args, **options)
+
+        def on_message(message: Message) -> object:
+            headers = message.headers
+            name = headers.get("task") if isinstance(headers, dict) else None
+            if isinstance(name, str) and name in self.strategies:
+                return inner(message)
+            log.warning("unknown_task_dropped", task=str(name)[:100])
+            return message.reject_log_error(log, self.connection_errors)
+
+        return on_message
