@@ -1,5 +1,7 @@
 """Asking for runs, looking at them, stopping and resolving them."""
 
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from http import HTTPStatus
 
 import httpx
@@ -43,6 +45,21 @@ def test_waiting_answers_with_the_results_once_all_have_ended(house: House, api:
 def test_waiting_gives_up_with_202_while_it_still_runs(api: httpx.Client) -> None:
     answer = api.post("/v1/runs", json={"job": "whistle"}, headers={"Prefer": "wait=1"})
     assert (answer.status_code, answer.headers["preference-applied"]) == (HTTPStatus.ACCEPTED, "wait=1")
+
+
+def test_a_waiting_caller_is_answered_when_the_work_is_done(house: House, api: httpx.Client) -> None:
+    run_id = api.post("/v1/runs", json={"job": "whistle"}).json()["runs"][0]["id"]
+    with ThreadPoolExecutor() as pool:
+        waiting = [pool.submit(api.get, f"/v1/runs/{run_id}", headers={"Prefer": "wait=25"}) for _ in range(4)]
+        pool.submit(house.work_through).result()
+        assert {answer.result().json()["state"] for answer in waiting} == {"succeeded"}
+
+
+def test_a_process_that_is_told_to_stop_keeps_nobody_waiting(house: House, api: httpx.Client) -> None:
+    here = house.app.state.gateway
+    house.app.state.gateway = replace(here, shift=replace(here.shift, draining=lambda: True))
+    answer = api.post("/v1/runs", json={"job": "whistle"}, headers={"Prefer": "wait=25"})
+    assert (answer.status_code, answer.json()["runs"][0]["state"]) == (HTTPStatus.ACCEPTED, "queued")
 
 
 def test_the_same_key_gives_the_same_batch(house: House, api: httpx.Client) -> None:

@@ -1,25 +1,32 @@
 """Jinja2 for the console, in one place: strict about names, everything escaped."""
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from zoneinfo import ZoneInfo
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from notifications.render import one_line, plain
 from worker.api.console.static import ADDRESSES
 from worker.redaction import PROCESS
 
 LONGEST_VALUE = 1500
+LONGEST_ON_A_LINE = 100
 
 
 def render(template: str, **members: object) -> str:
     """The page as HTML, without control characters that could disguise something, and without any known secret."""
+    return PROCESS.redact(render_with_secret(template, **members))
+
+
+def render_with_secret(template: str, **members: object) -> str:
+    """The same for the one page that has to carry a secret: the form that spends a sign-in link."""
     members = {"zone": "UTC", "visitor": None, "refresh": False, **members}
-    return PROCESS.redact(plain(_environment().get_template(template).render(members)))
+    return plain(_environment().get_template(template).render(members))
 
 
 @cache
@@ -37,7 +44,8 @@ def _environment() -> Environment:
         "for_long": for_long,
         "value": value_text,
         "one_line": one_line,
-        "words": lambda text: str(text).replace("_", " "),
+        "words": lambda text: re.sub(r"[_.]", " ", str(text)),
+        "code": _code,
     }
     return environment
 
@@ -50,6 +58,11 @@ def _at(context: Context, instant: datetime | None) -> str:
     local = instant.astimezone(ZoneInfo(context["zone"]))
     iso = instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return Markup('<time datetime="{}">{} {:%b %H:%M}</time>').format(iso, local.day, local)
+
+
+def _code(text: str) -> str:
+    """`words` in backticks as code."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped just before
 
 
 def for_long(span: timedelta) -> str:
@@ -67,5 +80,7 @@ def for_long(span: timedelta) -> str:
 
 def value_text(value: object, limit: int = LONGEST_VALUE) -> str:
     """A JSON value as a person reads it, cut when it is long."""
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=1, default=str)
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    if not isinstance(value, str) and len(text) > LONGEST_ON_A_LINE:
+        text = json.dumps(value, ensure_ascii=False, indent=1, default=str)
     return text if len(text) <= limit else f"{text[: limit - 1]}…"

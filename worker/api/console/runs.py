@@ -10,7 +10,7 @@ from worker.api.console.page import Acts, Looks, Visitor, back_to
 from worker.api.console.render import render
 from worker.api.reading import RunFilter, visible_findings, visible_run, visible_runs
 from worker.flow import verbs
-from worker.ledger import audit_rows, keepings
+from worker.ledger import audit_rows, batches, keepings
 from worker.ledger.findings import OPEN_STATES
 from worker.records import FindingState, Run, RunState
 
@@ -35,7 +35,7 @@ def run_page(visitor: Looks, run_id: str) -> HTMLResponse:
     caller = visitor.caller
     with visitor.here.shift.ledger.read() as connection:
         run = visible_run(connection, caller, run_id)
-        members = _living(connection, visitor, run)
+        members = _living(connection, visitor, run) | {"batch": batches.get(connection, run.batch_id)}
     may_cancel = not run.state.terminal and caller.may("run", run.job, run.environment)
     may_resolve = run.state is RunState.NEEDS_ATTENTION and caller.may("resolve", run.job, run.environment)
     return visitor.page("run.html", **members, may_cancel=may_cancel, may_resolve=may_resolve, refresh=not run.state.terminal)

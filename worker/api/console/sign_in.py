@@ -7,7 +7,7 @@ from fastapi.responses import HTMLResponse
 
 from worker.api.auth import COOKIE
 from worker.api.console.page import Acts, back_to
-from worker.api.console.render import render
+from worker.api.console.render import render, render_with_secret
 from worker.api.gateway import Gateway, Here
 from worker.api.problems import ProblemError
 from worker.flow.signing_in import spend_login_link
@@ -22,7 +22,7 @@ def how_to_sign_in() -> HTMLResponse:
 
 @router.api_route("/login/{token}", methods=["GET", "HEAD"], response_class=HTMLResponse)
 def open_link(token: str) -> HTMLResponse:
-    return HTMLResponse(render("login_link.html", token=token))
+    return HTMLResponse(render_with_secret("login_link.html", token=token))
 
 
 @router.post("/login")
