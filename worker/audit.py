@@ -49,7 +49,7 @@ def payload_hash(entry: AuditEntry) -> str:
         "object": [entry.object_kind, entry.object_id],
         "facts": entry.facts,
     }
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -85,14 +85,20 @@ class Verifier:
     anchors: Sequence[Anchor] = ()
     number: int = 0
     previous: str = GENESIS
+    sound: bool = True
 
     def feed(self, entries: Iterable[ChainedEntry]) -> Iterator[Trouble]:
         """Troubles of these entries; each row is named once, by the first thing that is wrong with it."""
         for entry in entries:
-            trouble = self._gap(entry) or self._judge(entry) or self._anchored(entry)
+            gap = self._gap(entry)
+            if gap:
+                yield gap
+            trouble = self._judge(entry, follows=not gap) or self._anchored(entry)
             if trouble:
                 yield trouble
             self.number, self.previous = entry.number or 0, entry.hash or GENESIS
+            # What follows a row that is named already is not blamed for it.
+            self.sound = trouble is None
 
     def finish(self) -> Iterator[Trouble]:
         """Anchors beyond the last entry: the end of the chain was cut off."""
@@ -108,7 +114,7 @@ class Verifier:
             return None
         return Trouble("dropped", None, expected, f"numbers {expected} to {(entry.number or 0) - 1} are missing")
 
-    def _judge(self, entry: ChainedEntry) -> Trouble | None:
+    def _judge(self, entry: ChainedEntry, *, follows: bool) -> Trouble | None:
         assert entry.number is not None
         content = link_hash(entry.number, entry.id, entry.previous_hash or "", entry.payload_hash or "")
         if payload_hash(entry.entry) != entry.payload_hash:
@@ -117,7 +123,7 @@ class Verifier:
             return Trouble("inserted", entry.id, entry.number, "it was not chained with a key of this instance")
         if content != entry.hash:
             return Trouble("reordered", entry.id, entry.number, "its number is not the one that was chained")
-        if entry.previous_hash != self.previous:
+        if follows and self.sound and entry.previous_hash != self.previous:
             return Trouble("reordered", entry.id, entry.number, "it does not follow the entry before it")
         return None
 

@@ -15,9 +15,9 @@ from worker.flow.desk import Desk
 from worker.flow.errors import LeaseLost
 from worker.flow.intake import Enqueued, Order, Request, enqueue
 from worker.flow.outcome import Outcome
-from worker.flow.pulse import PULSE
+from worker.flow.pulse import PULSE, Watch
 from worker.flow.shift import Shift
-from worker.ledger import audit_rows, outbox, runs
+from worker.ledger import audit_rows, keepings, outbox, runs
 from worker.records import ActorKind, AuditEntry, Run, Topic
 
 __all__ = ["Enqueued", "Order", "Outcome", "Request", "Shift", "enqueue", "execute_run"]
@@ -34,7 +34,7 @@ def execute_run(shift: Shift, run_id: str, job_name: str, worker: str) -> Outcom
         desk = Desk.of(shift, run, watch)
         selection, report = looking.look(shift, run, watch, desk)
         if watch.stop == "drained" and not report.whole:
-            release(shift, run)
+            release(shift, run, watch)
             return None
         try:
             return outcome.record(shift, run, selection, report, watch, desk)
@@ -59,12 +59,13 @@ def claim(shift: Shift, run_id: str, job_name: str, worker: str) -> Run | None:
     return run
 
 
-def release(shift: Shift, run: Run) -> None:
+def release(shift: Shift, run: Run, watch: Watch) -> None:
     """running → queued at a boundary, because this worker was told to stop; rung again for another one."""
     now = shift.clock()
     with shift.ledger.transaction() as tx:
         if not runs.release(tx, run):
             return
+        keepings.add_lines(tx, run.id, run.fence, watch.last_lines(now))
         facts = {"fence": run.fence, "reason": "drained"}
         actor = f"{ActorKind.WORKER}:{run.worker}"
         audit_rows.append(

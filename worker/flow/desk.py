@@ -9,9 +9,10 @@ import structlog
 
 from tasks.context import Artifact, Fact
 from tasks.model import Json
+from worker.flow.masking import masked, masked_content, masked_facts, masked_text
 from worker.flow.pulse import Watch
 from worker.flow.shift import Shift
-from worker.flow.shown import jsonable, shown
+from worker.flow.shown import shown
 from worker.ledger import findings, keepings, runs
 from worker.ledger.keepings import StoredArtifact
 from worker.records import FindingState, Run
@@ -36,7 +37,7 @@ class RunLog:
 
     def _say(self, level: str, event: str, facts: Mapping[str, object]) -> None:
         getattr(self._log, level)(event, **facts)
-        self._watch.say(self._shift.clock(), level, event, {key: jsonable(value) for key, value in facts.items()})
+        self._watch.say(self._shift.clock(), level, masked_text(event), masked_facts(facts))
 
 
 @dataclass(slots=True)
@@ -52,6 +53,7 @@ class RunArtifacts:
         if len(content) > limit:
             message = f"artifact {name!r} has {len(content)} bytes, at most {limit} are kept"
             raise ValueError(message)
+        content = content if secret else masked_content(content)
         sha256 = hashlib.sha256(content).hexdigest()
         stored, key_id = content, None
         if secret:
@@ -90,7 +92,7 @@ class RunHistory:
         return [Fact(value=value, version=version, recorded_at=at) for version, value, at in rows]
 
     def record(self, subject: str, name: str, value: Json) -> None:
-        self.recorded[subject, name] = (value, self.shift.clock())
+        self.recorded[subject, name] = (masked(value), self.shift.clock())
 
 
 @dataclass(frozen=True, slots=True)

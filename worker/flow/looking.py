@@ -15,9 +15,13 @@ from tasks.job import Job, Params
 from tasks.model import Answer, CannotTell, Finding, Ok
 from worker.flow.desk import Desk
 from worker.flow.errors import Invalid
+from worker.flow.masking import masked_answer, masked_text
 from worker.flow.pulse import Watch
 from worker.flow.shift import Estate, Shift
 from worker.records import Run, Verdict
+
+NOT_LOOKED_AT = "not_looked_at"
+NOT_IN_ESTATE = "not_in_estate"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,14 +97,24 @@ def select(job: Job[Any], params: Mapping[str, Any], estate: Estate) -> Selectio
     except ValidationError as error:
         raise Invalid(_explain(error, job), code="invalid_parameter", field=_field(error)) from error
     table = estate.table(job)
+    _refuse_taken_names(job, [target.name for target in targets], table)
     if not checked.entries and not targets:
         return Selection(params=checked, known=list(table.values()))
-    missing = [name for name in checked.entries if name not in table]
-    known = [table[name] for name in checked.entries if name in table]
+    named = dict.fromkeys(checked.entries)
+    missing = [name for name in named if name not in table]
+    known = [table[name] for name in named if name in table]
     return Selection(params=checked, known=known, targets=targets, missing=missing)
 
 
-def _ad_hoc(job: Job[Any], target: Any, estate: Estate) -> Entry:
+def _refuse_taken_names(job: Job[Any], targets: Sequence[str], table: Mapping[str, Entry]) -> None:
+    """Findings are kept by the entry's name: a target of that name would mend, on paper, what the estate's entry has."""
+    taken = [name for name, times in Counter(targets).items() if times > 1 or name in table]
+    if taken:
+        message = f"{job.name}: the name {taken[0]!r} of a target is taken, by an entry of the estate or another target"
+        raise Invalid(message, code="name_taken", field="params.targets")
+
+
+def _ad_hoc(job: Job[Any], target: object, estate: Estate) -> Entry:
     if job.entry is None or not job.ad_hoc:
         message = f"{job.name} looks at entries of the estate only: `targets` is not accepted"
         raise Invalid(message, code="ad_hoc_refused", field="params.targets")
@@ -140,20 +154,20 @@ def _check(
     report = Report()
     names = {entry.name for entry in selection.entries}
     try:
-        if selection.entries:
+        if selection.entries and not watch.must_stop():
             for answer in job.check(ctx, selection.params):
                 if answer.entry not in names:
                     raise Invalid(f"{job.name} answered about {answer.entry!r}, which this run was not asked to look at")
-                report.answers.append(answer)
-        report.whole = not watch.must_stop()
+                report.answers.append(masked_answer(answer))
+        report.whole = not watch.noticed
     except Cancelled:
         watch.must_stop()
     except interruptions:
         watch.stop = watch.stop or "time_limit"
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a job that calls `sys.exit` must not take the worker with it
         if not watch.must_stop():
             ctx.log.error("check_failed", error=f"{type(error).__name__}: {error}")
-            report.error, report.error_reason = f"{type(error).__name__}: {error}", "job_error"
+            report.error, report.error_reason = masked_text(f"{type(error).__name__}: {error}"), "job_error"
     _answer_for_the_rest(report, selection, watch)
     return report
 
@@ -162,7 +176,7 @@ def _answer_for_the_rest(report: Report, selection: Selection, watch: Watch) -> 
     answered = {answer.entry for answer in report.answers}
     why = report.error or (f"the run was stopped: {watch.stop}" if watch.stop else "the job gave no answer about it")
     report.answers += [
-        CannotTell(entry=entry.name, subject=entry.name, reason="not_looked_at", stage="run", detail=why)
+        CannotTell(entry=entry.name, subject=entry.name, reason=NOT_LOOKED_AT, stage="run", detail=why)
         for entry in selection.entries
         if entry.name not in answered
     ]
@@ -170,7 +184,7 @@ def _answer_for_the_rest(report: Report, selection: Selection, watch: Watch) -> 
         CannotTell(
             entry=name,
             subject=name,
-            reason="not_in_estate",
+            reason=NOT_IN_ESTATE,
             stage="select",
             detail="the estate in force does not have this entry any more",
         )
@@ -181,7 +195,7 @@ def _answer_for_the_rest(report: Report, selection: Selection, watch: Watch) -> 
 @contextmanager
 def context(shift: Shift, run: Run, job: Job[Any], selection: Selection, watch: Watch, desk: Desk) -> Iterator[Context]:
     """The context of this run; its scratch folder goes with the block."""
-    folder = shift.scratch / run.id
+    folder = shift.scratch / f"{run.id}-{run.fence}"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     try:
         yield Context(

@@ -6,13 +6,17 @@ from datetime import datetime
 
 from tasks.context import Entry
 from tasks.model import Answer, CannotTell, Finding, Ok, Severity
-from worker.flow.looking import Report
+from worker.flow.looking import NOT_IN_ESTATE, NOT_LOOKED_AT, Report
 from worker.flow.shown import jsonable
 from worker.ledger.rows import new_id
 from worker.records import FindingKind, FindingRow, FindingState, Run
 
 _UNTOLD_SEVERITY = Severity.MEDIUM
 """Of a `cannot_tell`: somebody should look why we could not, in the morning."""
+
+
+_NOT_TRIED = frozenset({NOT_LOOKED_AT, NOT_IN_ESTATE})
+"""Said of a whole entry by us, not by its job."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,9 +133,12 @@ def _is_gone(row: FindingRow, report: Report, run: Run) -> bool:
     if row.state is FindingState.RESOLVED or (run.started_at is not None and row.observed_at > run.started_at):
         return False
     answers = [answer for answer in report.answers if answer.entry == row.entry]
+    if row.reason in _NOT_TRIED:
+        return any(answer.reason not in _NOT_TRIED for answer in answers)
     if any(isinstance(answer, CannotTell) and answer.subject == row.subject for answer in answers):
         return False
-    if any(answer.subject == row.subject for answer in answers):
+    if any(answer.subject == row.subject and (report.whole or isinstance(answer, Ok)) for answer in answers):
+        # Of a check that was cut short, a finding about the subject does not say that it had no other.
         return True
     return report.whole and bool(answers) and not any(isinstance(answer, CannotTell) for answer in answers)
 

@@ -2,17 +2,19 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from time import monotonic
 
 import structlog
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, InternalError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from worker.flow.desk import Desk
 from worker.flow.errors import LeaseLost
-from worker.flow.looking import Report, Selection
+from worker.flow.looking import NOT_LOOKED_AT, Report, Selection
+from worker.flow.masking import masked_text
 from worker.flow.merging import Merge, merge
 from worker.flow.pulse import Watch
 from worker.flow.shift import Shift
@@ -24,6 +26,10 @@ log = structlog.get_logger("nightshift.outcome")
 
 _PATIENCE_SECONDS = 120.0
 """How long a finished run waits for a ledger that went away before its outcome is given up and the run lost."""
+_AWAY = (OperationalError, InterfaceError, InternalError, PoolTimeoutError)
+"""The ledger is away, full or busy: the same may be written later."""
+_MOST_COLLISIONS = 5
+"""Two runs that insert the same finding or fact collide once each; more often something else is wrong."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,26 +64,60 @@ def _outcome(run: Run, state: RunState, report: Report, *, reason: str | None, n
 
 
 def record(shift: Shift, run: Run, selection: Selection, report: Report, watch: Watch, desk: Desk) -> Outcome:
-    """Commit the outcome, once. Raises `LeaseLost` when somebody else took the run over."""
-    outcome = decide(run, report, watch)
+    """Commit the outcome, once. Raises `LeaseLost` when somebody else took the run over.
 
+    Answers that no ledger takes (a job that gave a title of None) fail the run, and say so.
+    """
+    outcome = decide(run, report, watch)
+    try:
+        commit_once(shift, run, _whole(shift, run, outcome, selection, report, watch, desk))
+    except (LeaseLost, *_AWAY):
+        raise
+    except Exception as error:
+        log.exception("answers_refused_by_ledger", run_id=run.id, job=run.job)
+        told = masked_text(f"its answers cannot be kept: {type(error).__name__}: {str(error).partition(chr(10))[0]}")
+        outcome = _outcome(run, RunState.FAILED, Report(), reason="answers_refused", note=told)
+        commit_once(shift, run, _bare(shift, run, outcome, watch))
+    return outcome
+
+
+def _whole(
+    shift: Shift, run: Run, outcome: Outcome, selection: Selection, report: Report, watch: Watch, desk: Desk
+) -> Callable[[Connection], None]:
     def write(tx: Connection) -> None:
         now = shift.clock()
         counts = report.counts()
         _finish(tx, run, outcome, counts, watch)
+        told = _without_unlooked(report) if outcome.state is RunState.CANCELLED else report
         entries = {entry.name: entry for entry in selection.entries}
-        names = sorted({answer.entry for answer in report.answers})
-        write_findings(tx, merge(findings.of_entries(tx, run.job, names), report, entries, run, now), now)
+        names = sorted({answer.entry for answer in told.answers})
+        write_findings(tx, merge(findings.of_entries(tx, run.job, names), told, entries, run, now), now)
         for (subject, name), (value, at) in desk.history.recorded.items():
             keepings.add_fact(tx, job=run.job, subject=subject, name=name, value=value, run_id=run.id, at=at)
         for name, artifact in desk.artifacts.kept:
             keepings.keep_artifact(tx, artifact, run_id=run.id, name=name)
-        keepings.add_lines(tx, run.id, run.fence, watch.unwritten())
-        audit_rows.append(tx, ended(run, outcome, now, by=f"{ActorKind.WORKER}:{run.worker}"))
-        close_if_last(tx, run, now)
+        _end(tx, run, outcome, watch, now)
 
-    commit_once(shift, run, write)
-    return outcome
+    return write
+
+
+def _bare(shift: Shift, run: Run, outcome: Outcome, watch: Watch) -> Callable[[Connection], None]:
+    def write(tx: Connection) -> None:
+        _finish(tx, run, outcome, {}, watch)
+        _end(tx, run, outcome, watch, shift.clock())
+
+    return write
+
+
+def _end(tx: Connection, run: Run, outcome: Outcome, watch: Watch, now: datetime) -> None:
+    keepings.add_lines(tx, run.id, run.fence, watch.last_lines(now))
+    audit_rows.append(tx, ended(run, outcome, now, by=f"{ActorKind.WORKER}:{run.worker}"))
+    close_if_last(tx, run, now)
+
+
+def _without_unlooked(report: Report) -> Report:
+    """Of a cancelled run: whoever cancelled it knows that the rest was not looked at."""
+    return replace(report, answers=[answer for answer in report.answers if answer.reason != NOT_LOOKED_AT])
 
 
 def write_findings(tx: Connection, merged: Merge, now: datetime) -> None:
@@ -112,18 +152,24 @@ def _finish(tx: Connection, run: Run, outcome: Outcome, counts: dict[str, int], 
 def commit_once(shift: Shift, run: Run, write: Callable[[Connection], None]) -> None:
     """Commit, waiting for a ledger that went away; after an exception around COMMIT the row itself says what happened."""
     # The executor's time limit may strike here as well: the check is over, and its outcome is to be kept.
-    passing: tuple[type[BaseException], ...] = (DBAPIError, *shift.interruptions)
+    passing: tuple[type[BaseException], ...] = (*_AWAY, IntegrityError, *shift.interruptions)
     give_up = monotonic() + _PATIENCE_SECONDS
-    pause = 0.1
+    pause, collisions = 0.1, 0
     while True:
         try:
             with shift.ledger.transaction() as tx:
                 write(tx)
+        except LeaseLost:
+            # Ours, if an earlier COMMIT was applied and the word of it lost.
+            if _committed_after_all(shift, run):
+                return
+            raise
         except passing as error:
             log.warning("outcome_not_committed", run_id=run.id, error=type(error).__name__)
             if _committed_after_all(shift, run):
                 return
-            if monotonic() > give_up:
+            collisions += isinstance(error, IntegrityError)
+            if monotonic() > give_up or collisions > _MOST_COLLISIONS:
                 raise
             time.sleep(pause)
             pause = min(pause * 2, 5.0)

@@ -1,5 +1,4 @@
-"""The heartbeat: one thread per process extends the leases of the runs it holds, shows their progress and log lines,
-and reads whether they must stop."""
+"""The heartbeat: one thread per process extends the leases of its runs, shows their progress, and reads whether to stop."""
 
 import os
 import threading
@@ -14,6 +13,7 @@ import structlog
 from sqlalchemy.exc import DBAPIError
 
 from tasks.model import Json
+from worker.flow.masking import masked_text
 from worker.flow.shift import Shift
 from worker.ledger import keepings, runs
 from worker.ledger.keepings import Line
@@ -37,24 +37,38 @@ class Watch:
     beat_at: float
     stop: Stop | None = None
     stopped_by: str | None = None
+    noticed: bool = False
+    """Whether the job was told to stop: a check that came to its end without it was not cut short."""
     progress: dict[str, Json] = field(default_factory=dict)
     lines: list[Line] = field(default_factory=list)
     written: int = 0
     said: int = 0
+    saying: threading.Lock = field(default_factory=threading.Lock)
+    """A job may log from threads of its own."""
+    beating: threading.Lock = field(default_factory=threading.Lock)
 
     def show(self, done: int, total: int, note: str) -> None:
         """`ctx.progress`."""
-        self.progress = {"done": done, "total": total, "note": note[:200]}
+        self.progress = {"done": done, "total": total, "note": masked_text(note)[:200]}
 
     def say(self, at: datetime, level: str, event: str, facts: Mapping[str, Json]) -> None:
         """Keep one log line."""
-        self.said += 1
-        if self.said <= MOST_LINES:
-            self.lines.append(Line(number=self.said, at=at, level=level, event=event, facts=facts))
+        with self.saying:
+            self.said += 1
+            if self.said <= MOST_LINES:
+                self.lines.append(Line(number=self.said, at=at, level=level, event=event, facts=facts))
 
     def unwritten(self) -> list[Line]:
         """Lines not in the ledger yet; the caller moves `written` once they are committed."""
         return self.lines[self.written :]
+
+    def last_lines(self, at: datetime) -> list[Line]:
+        """Those, and how many were not kept."""
+        more = self.said - MOST_LINES
+        if more <= 0:
+            return self.unwritten()
+        facts = {"more": more, "kept": MOST_LINES}
+        return [*self.unwritten(), Line(number=MOST_LINES + 1, at=at, level="warning", event="lines_left_out", facts=facts)]
 
     def must_stop(self) -> bool:
         """`ctx.cancelled`."""
@@ -62,7 +76,8 @@ class Watch:
             self.stop = "drained"
         if self.stop is None and monotonic() > self.deadline:
             self.stop = "time_limit"
-        return self.stop is not None
+        self.noticed = self.noticed or self.stop is not None
+        return self.noticed
 
 
 class Pulse:
@@ -72,7 +87,6 @@ class Pulse:
         self._watches: dict[str, Watch] = {}
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
-        self._pid = 0
 
     @contextmanager
     def watching(self, shift: Shift, run: Run) -> Iterator[Watch]:
@@ -80,6 +94,9 @@ class Pulse:
         now = monotonic()
         limit = shift.jobs[run.job].time_limit.total_seconds()
         watch = Watch(shift=shift, run=run, deadline=now + limit, beat_at=now)
+        if run.cancel_requested_by is not None:
+            # Asked of an attempt that was released or lost before it heard of it.
+            watch.stop, watch.stopped_by = "cancelled", run.cancel_requested_by
         self._ensure_thread()
         with self._lock:
             self._watches[run.id] = watch
@@ -88,12 +105,19 @@ class Pulse:
         finally:
             with self._lock:
                 self._watches.pop(run.id, None)
+            with watch.beating:
+                # No beat outlives its run.
+                pass
 
     def _ensure_thread(self) -> None:
-        if self._pid != os.getpid():
-            self._watches, self._lock, self._pid = {}, threading.Lock(), os.getpid()
-            self._thread = threading.Thread(target=self._beat_for_ever, name="nightshift-pulse", daemon=True)
-            self._thread.start()
+        with self._lock:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._beat_for_ever, name="nightshift-pulse", daemon=True)
+                self._thread.start()
+
+    def forget(self) -> None:
+        """In a forked child: the thread is not here, and whoever held the lock never lets go of it."""
+        self._watches, self._lock, self._thread = {}, threading.Lock(), None
 
     def _beat_for_ever(self) -> None:
         pause = threading.Event()
@@ -104,7 +128,16 @@ class Pulse:
             for watch in watches:
                 interval = min(0.5, watch.shift.pace.heartbeat.total_seconds() / 2)
                 if monotonic() - watch.beat_at >= watch.shift.pace.heartbeat.total_seconds():
+                    self._beat(watch)
+
+    def _beat(self, watch: Watch) -> None:
+        try:
+            with watch.beating:
+                if self._watches.get(watch.run.id) is watch:
                     beat(watch)
+        except Exception as error:
+            # Whatever it was: the other runs of this process need their heartbeat.
+            log.exception("heartbeat_failed", run_id=watch.run.id, error=type(error).__name__)
 
 
 def beat(watch: Watch) -> None:
@@ -129,3 +162,4 @@ def beat(watch: Watch) -> None:
 
 
 PULSE = Pulse()
+os.register_at_fork(after_in_child=PULSE.forget)

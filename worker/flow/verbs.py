@@ -102,9 +102,8 @@ def reopen_mutes(shift: Shift) -> int:
         over = findings.mutes_over(connection, now)
     for row in over:
         with shift.ledger.transaction() as tx:
-            muted = (FindingState.MUTED,)
             told = f"the mute of {row.state_by} ended"
-            if findings.set_state(tx, row.id, state=FindingState.OPEN, by="mute", reason=told, from_states=muted):
+            if findings.end_mute(tx, row.id, by="mute", reason=told, now=now):
                 note(tx, now, Actor(ActorKind.SWEEPER, "sweeper"), "finding.unmuted", "finding", row.id, reason=told)
                 payload = {"kind": "finding_opened", "message_id": new_id()}
                 outbox.put(tx, Topic.MESSAGE, row.id, at=now, not_before=now, payload=payload)

@@ -1,6 +1,7 @@
 """Audit rows: appended unchained inside the transaction they tell of, numbered later by the chainer."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, func, insert, select, update
@@ -32,6 +33,12 @@ def unchained(connection: Connection, limit: int) -> list[ChainedEntry]:
     """Committed rows without a number, oldest first."""
     statement = select(AUDIT).where(AUDIT.c.number.is_(None)).order_by(AUDIT.c.id).limit(limit)
     return [_chained(row) for row in connection.execute(statement)]
+
+
+def stale(connection: Connection, before: datetime) -> int:
+    """How many rows written before then the chainer has not come by yet."""
+    statement = select(func.count()).select_from(AUDIT).where(AUDIT.c.number.is_(None), AUDIT.c.at < before)
+    return connection.execute(statement).scalar_one()
 
 
 def head(connection: Connection) -> ChainedEntry | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
 
 BUSY_TIMEOUT_MS = 10_000
 
@@ -64,8 +64,9 @@ class Ledger:
         try:
             with self.read() as connection:
                 connection.execute(text("SELECT 1"))
-        except OperationalError as error:
-            reason = str(error.orig).strip().splitlines()[0]
+        except (DBAPIError, OSError) as error:
+            told = error.orig if isinstance(error, DBAPIError) else error
+            reason = next(iter(str(told).strip().splitlines()), type(told).__name__)
             message = f"the ledger {self.url.render_as_string()} does not answer: {reason}"
             raise LedgerUnavailable(message) from error
 

@@ -80,7 +80,14 @@ def keep_artifact(tx: Connection, artifact: StoredArtifact, *, run_id: str, name
         "content": artifact.content,
         "created_at": artifact.created_at,
     }
-    tx.execute(upsert(ARTIFACTS).values(row).on_conflict_do_nothing())
+    put_bytes = upsert(ARTIFACTS).values(row)
+    if artifact.key_id is None:
+        tx.execute(put_bytes.on_conflict_do_nothing())
+    else:
+        # The same bytes may have been kept in clear before somebody knew that they are secret.
+        hidden = {"key_id": artifact.key_id, "content": artifact.content}
+        in_clear = ARTIFACTS.c.key_id.is_(None)
+        tx.execute(put_bytes.on_conflict_do_update(index_elements=[ARTIFACTS.c.sha256], set_=hidden, where=in_clear))
     named = {"run_id": run_id, "name": name, "sha256": artifact.sha256}
     put = upsert(RUN_ARTIFACTS).values(named)
     keys = [RUN_ARTIFACTS.c.run_id, RUN_ARTIFACTS.c.name]
@@ -114,7 +121,7 @@ def artifact(connection: Connection, sha256: str) -> StoredArtifact | None:
 
 
 def add_lines(tx: Connection, run_id: str, fence: int, lines: Sequence[Line]) -> None:
-    """Keep log lines of one attempt."""
+    """Keep log lines of one attempt; those that are kept already stay."""
     rows = [
         {
             "run_id": run_id,
@@ -128,7 +135,9 @@ def add_lines(tx: Connection, run_id: str, fence: int, lines: Sequence[Line]) ->
         for line in lines
     ]
     if rows:
-        tx.execute(insert(RUN_LINES), rows)
+        # A heartbeat whose COMMIT was applied and not confirmed writes its lines again.
+        upsert = postgresql.insert if tx.dialect.name == "postgresql" else sqlite.insert
+        tx.execute(upsert(RUN_LINES).on_conflict_do_nothing(), rows)
 
 
 def lines_of(connection: Connection, run_id: str, limit: int = 1000) -> list[tuple[int, Line]]:

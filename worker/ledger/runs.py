@@ -204,7 +204,10 @@ def resolve(tx: Connection, run_id: str, *, state: RunState, reason: str, summar
     """needs_attention → succeeded | failed | queued, by a person."""
     statement = update(RUNS).where(RUNS.c.id == run_id, RUNS.c.state == RunState.NEEDS_ATTENTION)
     ended = None if state is RunState.QUEUED else database_now()
-    values = {"state": state, "reason": reason, "summary": summary, "ended_at": ended}
+    values: dict[str, Any] = {"state": state, "reason": reason, "summary": summary, "ended_at": ended}
+    if state is RunState.QUEUED:
+        # Who wanted the last attempt stopped did not mean the one that is asked for now.
+        values["cancel_requested_by"] = None
     return tx.execute(statement.values(values)).rowcount == 1
 
 

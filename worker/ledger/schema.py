@@ -20,6 +20,7 @@ def migrate(ledger: Ledger) -> tuple[str | None, str]:
         if ledger.dialect == "postgresql":
             tx.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
         before = version(tx)
+        _refuse_unknown(ledger, before)
         if before != newest():
             command.upgrade(_config(tx), "head")
         return before, newest()
@@ -27,11 +28,24 @@ def migrate(ledger: Ledger) -> tuple[str | None, str]:
 
 def require_current(ledger: Ledger) -> None:
     """Raise `LedgerUnavailable` unless the schema is the one this code was written for."""
+    ledger.ping()
     with ledger.read() as connection:
         found = version(connection)
+    _refuse_unknown(ledger, found)
     if found != newest():
         shown = ledger.url.render_as_string()
         message = f"the ledger {shown} has schema {found or 'none'}, this version needs {newest()}: run `nightshift migrate`"
+        raise LedgerUnavailable(message)
+
+
+def _refuse_unknown(ledger: Ledger, found: str | None) -> None:
+    known = {script.revision for script in ScriptDirectory.from_config(_config(None)).walk_revisions()}
+    if found is not None and found not in known:
+        shown = ledger.url.render_as_string()
+        message = (
+            f"the ledger {shown} has schema {found}, which this version does not know (it knows up to {newest()}): "
+            f"run the newer Nightshift that wrote it, or restore a backup; a schema is never taken back"
+        )
         raise LedgerUnavailable(message)
 
 

@@ -30,7 +30,11 @@ class BellRelay:
             room = self.shift.pace.ring_cap - outbox.rung(connection)
         queues = {run.kind.queue for _, run in due if run}
         waiting = {queue: self.depth(queue) or 0 for queue in queues}
-        to_ring = [(row, run) for row, run in due if run and self._wanted(row, waiting[run.kind.queue], room, now)]
+        to_ring: list[tuple[OutboxRow, Run]] = []
+        for row, run in due:
+            if run and self._wanted(row, waiting[run.kind.queue], room, now):
+                to_ring.append((row, run))
+                room -= row.attempts == 0
         self._clear([row.id for row, run in due if run is None])
         for row, run in to_ring:
             self._ring(row, run, now)

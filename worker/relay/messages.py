@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -18,7 +18,8 @@ from notifications.routes import InDigest, TellNow, Told, Wait, decide
 from schedules.hours import QuietHours
 from worker.flow.shift import Shift
 from worker.ledger import findings, outbox, runs, telling
-from worker.records import DeliveryState, FindingRow, OutboxRow, Run, Topic
+from worker.records import DeliveryState, FindingRow, OutboxRow, Run, RunState, Topic
+from worker.redaction import PROCESS
 
 _AT_ONCE = 200
 _ATTEMPT = timedelta(minutes=2)
@@ -47,10 +48,11 @@ class _Round:
     """What this step does with the rows it took."""
 
     intents: list[Intent] = field(default_factory=list)
-    done: set[int] = field(default_factory=set)
     later: dict[int, datetime] = field(default_factory=dict)
-    failed: dict[int, tuple[str, str | None]] = field(default_factory=dict)
-    """By row: why, and the channel given up, if any."""
+    failed: dict[int, str] = field(default_factory=dict)
+    """By row: why."""
+    given_up: dict[int, set[str]] = field(default_factory=lambda: defaultdict(set))
+    """By row: channels for which trying again is pointless."""
 
 
 @dataclass(slots=True)
@@ -99,6 +101,10 @@ class MessageRelay:
                 self._finding(row, routing, turn, now)
 
     def _finding(self, row: OutboxRow, routing: RoutesConfig, turn: _Round, now: datetime) -> None:
+        if any(intent.row.subject == row.subject for intent in turn.intents):
+            # Two pieces of news of one finding: the second is decided on once the first is told.
+            turn.later[row.id] = now
+            return
         with self.shift.ledger.read() as connection:
             found = findings.get(connection, row.subject)
             told = Told(
@@ -106,7 +112,6 @@ class MessageRelay:
                 resolved=findings.tellings(connection, row.subject, "resolved"),
             )
         if found is None:
-            turn.done.add(row.id)
             return
         facts = facts_of(found)
         decisions = decide(routing.to_routes(), facts, told, quiet_until=_quiet_until(routing, now), now=now)
@@ -116,6 +121,9 @@ class MessageRelay:
                 case TellNow(channels):
                     kind = _kind(facts, told, channels)
                     message = finding_message(kind, facts, self.console_url(), now=now)
+                    if kind is not MessageKind.FINDING_REMINDED:
+                        # What got worse is told anew: under the id of its first telling, mail programs would drop it.
+                        message = replace(message, id=str(row.payload["message_id"]))
                     what: Literal["opened", "resolved"] = "resolved" if found.state == "resolved" else "opened"
                     turn.intents += [Intent(row, name, message, what) for name in channels if name not in given_up]
                 case Wait(until):
@@ -123,11 +131,8 @@ class MessageRelay:
                 case InDigest():
                     # The digest is made of the ledger: it has the finding in any case.
                     pass
-        if not any(isinstance(decision, Wait) for decision in decisions):
-            turn.done.add(row.id)
 
     def _digest(self, row: OutboxRow, routing: RoutesConfig, turn: _Round) -> None:
-        turn.done.add(row.id)
         with self.shift.ledger.read() as connection:
             night = telling.night(connection, row.subject)
         if night is None:
@@ -137,13 +142,13 @@ class MessageRelay:
         turn.intents += [Intent(row, name, message) for name in pending if not self._sent(message.id, name)]
 
     def _attention(self, row: OutboxRow, routing: RoutesConfig, turn: _Round, now: datetime) -> None:
-        turn.done.add(row.id)
         with self.shift.ledger.read() as connection:
             run = runs.get(connection, row.subject)
-        if run is None or run.state.terminal is False:
+        if run is None or run.state is not RunState.NEEDS_ATTENTION:
             return
         message = attention_message(run, str(row.payload["message_id"]), self.console_url(), now)
         names = {name for route in routing.routes for name in route.channels} or set(routing.digest.channels)
+        names -= _given_up(row)
         turn.intents += [Intent(row, name, message) for name in sorted(names) if not self._sent(message.id, name)]
 
     def _sent(self, message_id: str, channel: str) -> bool:
@@ -181,18 +186,23 @@ class MessageRelay:
         except ChannelError as error:
             final = error.permanent or delivery.attempts >= _MOST_ATTEMPTS
             state = DeliveryState.FAILED if final else DeliveryState.SENDING
-            log.warning("delivery_failed", channel=name, message_id=message.id, error=str(error), final=final)
+            why = PROCESS.redact(str(error))[:500]
+            log.warning("delivery_failed", channel=name, message_id=message.id, error=why, final=final)
             with self.shift.ledger.transaction() as tx:
-                telling.end_delivery(tx, delivery.id, state=state, detail=str(error)[:500], at=self.shift.clock())
+                telling.end_delivery(tx, delivery.id, state=state, detail=why, at=self.shift.clock())
             for intent in intents:
-                turn.failed[intent.row.id] = (str(error)[:500], name if final else None)
+                turn.failed[intent.row.id] = why
+                if final:
+                    turn.given_up[intent.row.id].add(name)
             return
         with self.shift.ledger.transaction() as tx:
             at = self.shift.clock()
-            telling.end_delivery(tx, delivery.id, state=DeliveryState.SENT, detail=detail, at=at)
+            telling.end_delivery(tx, delivery.id, state=DeliveryState.SENT, detail=PROCESS.redact(detail), at=at)
             for intent in intents:
                 if intent.told:
                     findings.told(tx, intent.row.subject, name, intent.told, at)
+                    # Asked again at once: a reminder may be due some day, or it was resolved meanwhile.
+                    turn.later.setdefault(intent.row.id, at)
 
     def _channel(self, name: str) -> Channel:
         if name not in self.channels:
@@ -208,10 +218,10 @@ class MessageRelay:
         with self.shift.ledger.transaction() as tx:
             for row in taken:
                 if row.id in turn.failed:
-                    why, channel = turn.failed[row.id]
-                    payload = {**row.payload, "given_up": sorted({*_given_up(row), channel})} if channel else None
+                    given_up = sorted(_given_up(row) | turn.given_up[row.id])
+                    payload = {**row.payload, "given_up": given_up} if given_up else None
                     pause = min(_FIRST_PAUSE * 2 ** min(row.attempts, 12), _LONGEST_PAUSE)
-                    outbox.try_again(tx, row.id, at=now + pause, error=why, payload=payload)
+                    outbox.try_again(tx, row.id, at=now + pause, error=turn.failed[row.id], payload=payload)
                 elif row.id in turn.later:
                     outbox.try_again(tx, row.id, at=turn.later[row.id])
                 else:
