@@ -6,7 +6,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -139,13 +139,15 @@ class House:
             ring_cap=self.settings.ring_cap,
         )
 
-    def estate(self) -> Estate:
-        """Of the configuration in force; made anew when another revision is."""
+    def estate(self, revision: int | None = None, /) -> Estate:
+        """Of the configuration in force; made anew when another revision is. See `Estates`."""
+        if revision is not None and self._estate is not None and self._estate.revision == revision:
+            return self._estate
         found = configuration.current(self.ledger)
-        revision = found[0].id if found else None
-        if self._estate is None or self._estate.revision != revision:
+        in_force = found[0].id if found else None
+        if self._estate is None or self._estate.revision != in_force:
             shown = found[1] if found else configuration.Configuration()
-            self._estate = estate_of(shown, revision, self.jobs)
+            self._estate = estate_of(shown, in_force, self.jobs)
         return self._estate
 
     def routing(self) -> RoutesConfig:
@@ -188,7 +190,7 @@ class House:
             self.settings,
             Sessions(self.keys, lifetime, self.shift.clock),
             grants_of=self.grants_of,
-            join_night=lambda name, actor: join_night(self.shift, name, actor),
+            join_night=partial(join_night, self.shift),
             broker_trouble=self.broker_trouble,
         )
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -16,9 +17,9 @@ import uvicorn
 from tasks.testing.fakes import FakeClock
 from tests.api.kit import ADMIN, NIGHTLY, House, Served, make_shift
 from worker.api import create_app
-from worker.flow import Enqueued, Order, Request, enqueue
+from worker.flow.nights import join_night
 from worker.ledger import Ledger, schedules
-from worker.records import Actor, Run, Trigger
+from worker.records import Run
 from worker.settings import Settings
 from worker.tokens import Sessions, grants_of_role
 
@@ -52,20 +53,13 @@ def house(tmp_path: Path, served: Served, _sqlite_template: Path) -> Iterator[Ho
             home=tmp_path, body_limit_kb=16, callback_hosts=("localhost", "n8n.example.com:5678", "*.corp.example")
         )
 
-        def join_night(name: str, actor: Actor) -> Enqueued:
-            order = Order(job="doors")
-            asked = Request(
-                orders=[order], trigger=Trigger.N8N, actor=actor, schedule=name, fire_key="2026-11-21T02:30", due_at=clock()
-            )
-            return enqueue(shift, asked)
-
         persons = {"ana": ADMIN, "vic": grants_of_role("viewer")}
         app = create_app(
             shift,
             settings,
             Sessions(shift.keys, timedelta(hours=settings.people_session_hours), clock),
             grants_of=lambda person: made.people.get(person, ()),
-            join_night=join_night,
+            join_night=partial(join_night, shift),
             broker_trouble=lambda: made.broker_trouble,
         )
         with ledger.transaction() as tx:

@@ -174,7 +174,7 @@ def make_shift(ledger: Ledger, folder: Path, clock: FakeClock, ring: Callable[[S
         clock=clock,
         keys=Keys(folder / "keys"),
         ring=ring,
-        estate=lambda: estate,
+        estate=lambda _=None: estate,
         providers=Providers(tls=FakeTls(), commands=FakeCommands(), secrets=FakeSecrets(), others={}),
         scratch=folder / "scratch",
         pace=Pace(),

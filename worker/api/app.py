@@ -16,6 +16,7 @@ from worker.api.gateway import Gateway
 from worker.api.validation import of_validation_error
 from worker.flow import Enqueued, Shift
 from worker.flow.errors import FlowError
+from worker.flow.intake import Permit
 from worker.ledger import LedgerUnavailable
 from worker.records import Actor
 from worker.settings import Settings
@@ -33,7 +34,7 @@ def create_app(
     sessions: Sessions,
     *,
     grants_of: Callable[[str], Sequence[Grant]],
-    join_night: Callable[[str, Actor], Enqueued],
+    join_night: Callable[[str, Actor, Permit], Enqueued],
     broker_trouble: Callable[[], str | None],
 ) -> FastAPI:
     """The gateway as an ASGI application; see `Gateway` for what the callables promise. It starts no thread of its own."""

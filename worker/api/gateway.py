@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from worker.flow import Enqueued, Shift
+from worker.flow.intake import Permit
 from worker.records import Actor
 from worker.settings import Settings
 from worker.tokens import Grant, Sessions
@@ -21,7 +22,7 @@ class Gateway:
     sessions: Sessions
     grants_of: Callable[[str], Sequence[Grant]]
     """What a person may do now, by the configuration in force; nothing for a stranger. Asked at every request."""
-    join_night: Callable[[str, Actor], Enqueued]
+    join_night: Callable[[str, Actor, Permit], Enqueued]
     """Tonight's batch of a schedule, started if nobody did. Raises the errors of `worker.flow`."""
     broker_trouble: Callable[[], str | None]
     """Why the doorbell cannot be rung; None: it can."""

@@ -1,7 +1,7 @@
 """The first page: how the night stands."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
@@ -10,11 +10,11 @@ from sqlalchemy import Connection
 from worker.api.console.page import Looks
 from worker.api.reading import BatchView, RunFilter, ScheduleView, visible_batches, visible_findings, visible_runs
 from worker.api.reading import visible_schedules as _schedules
+from worker.flow.nights.report import night_start
 from worker.ledger import batches, telling
 from worker.records import FindingKind, FindingRow, FindingState, Run, RunState
 
 LISTED = 10
-FIRST_NIGHT = timedelta(hours=24)
 
 router = APIRouter()
 
@@ -76,10 +76,8 @@ def _tonight(visitor: Looks) -> Tonight:
 def _since(connection: Connection, now: datetime) -> datetime:
     """The last digest; but the night that it told of until something new ran."""
     night = telling.last_night(connection)
-    if night is None:
-        return now - FIRST_NIGHT
-    _, since, until, _ = night
-    return until if batches.listing(connection, since=until, limit=1) else since
+    start = night_start(connection, now)
+    return start if night is None or batches.listing(connection, since=start, limit=1) else night[1]
 
 
 def _troubled(connection: Connection, visitor: Looks, since: datetime) -> list[Run]:
