@@ -20,7 +20,8 @@ def how_to_sign_in() -> HTMLResponse:
     return HTMLResponse(render("login.html"))
 
 
-@router.api_route("/login/{token}", methods=["GET", "HEAD"], response_class=HTMLResponse)
+@router.get("/login/{token}", response_class=HTMLResponse)
+@router.head("/login/{token}", response_class=HTMLResponse)
 def open_link(token: str) -> HTMLResponse:
     return HTMLResponse(render_with_secret("login_link.html", token=token))
 

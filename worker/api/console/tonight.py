@@ -46,7 +46,8 @@ class Tonight:
 
 @router.get("/", response_class=HTMLResponse)
 def tonight(visitor: Looks) -> HTMLResponse:
-    return visitor.page("tonight.html", night=_tonight(visitor), refresh=True, listed=LISTED)
+    night = _tonight(visitor)
+    return visitor.page("tonight.html", night=night, troubled=night.troubled[:LISTED], refresh=True, listed=LISTED)
 
 
 def _tonight(visitor: Looks) -> Tonight:
