@@ -11,9 +11,12 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self, TypeVar
+
+from sqlalchemy import update
 
 from tests.servers.process import free_port
 from tests.support.gates import GATES
@@ -21,14 +24,16 @@ from worker import configuration
 from worker.flow import Order, Request, enqueue
 from worker.flow.verbs import cancel
 from worker.ledger import audit_rows, runs, schema
+from worker.ledger.tables import RUNS
 from worker.records import Actor, ActorKind, Run, RunState, Trigger
 from worker.settings import load_settings
 from worker.wiring import House
 
 ROOT = Path(__file__).resolve().parents[2]
 ASKER = Actor(ActorKind.CLI, "test")
-PATIENCE_SECONDS = 40.0
+PATIENCE_SECONDS = 25.0
 """For anything to come about; nothing is measured with it."""
+LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 T = TypeVar("T")
 PACE = {
     "LEASE_SECONDS": "2",
@@ -63,6 +68,7 @@ class Stack:
     pool: str = "prefork"
     house: House = field(init=False)
     environ: dict[str, str] = field(init=False)
+    workers: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     _processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
     _over: threading.Event = field(default_factory=threading.Event)
     _threads: list[threading.Thread] = field(default_factory=list)
@@ -120,7 +126,7 @@ class Stack:
         """A worker that answers."""
         node = f"{name}@here"
         argv = ["worker", "-Q", "checks,effects", "-n", node, "-P", self.pool, "--without-gossip", "--without-mingle", *more]
-        process = self.celery(*argv, name=name)
+        process = self.workers[name] = self.celery(*argv, name=name)
         until(f"{name} answers", lambda: self._pings(node) or self._dead(process, name))
         return process
 
@@ -159,7 +165,8 @@ class Stack:
         params: dict[str, object] = {key: gate.pop(key) for key in ("api_token", "note") if key in gate}
         order = Order(job=job, params={**params, "targets": [{"name": "north", **gate}]})
         request = Request(orders=[order], trigger=Trigger.CLI, actor=ASKER)
-        return enqueue(self.house.shift, request).runs[0].id
+        shift = self.house.shift if ring else replace(self.house.shift, ring=lambda _: None)
+        return enqueue(shift, request).runs[0].id
 
     def at_the_gate(self, run_id: str) -> int:
         """The process in which the run works."""
@@ -183,6 +190,16 @@ class Stack:
         """Wait until the ledger says so."""
         until(f"{run_id} is {state}", lambda: self.run(run_id).state is state)
         return self.run(run_id)
+
+    def steal(self, run_id: str) -> None:
+        """End the lease under its living owner, as a clock that jumps would."""
+        run = self.run(run_id)
+        with self.house.ledger.transaction() as tx:
+            tx.execute(update(RUNS).where(RUNS.c.id == run_id).values(fence=run.fence, lease_owner="nobody", lease_until=LONG_AGO))
+
+    def heard(self, run_id: str) -> int:
+        """How often a worker has been rung for the run."""
+        return sum(log.read_text(errors="replace").count(f"[{run_id}] received") for log in self.home.glob("*.log"))
 
     def cancel(self, run_id: str) -> None:
         cancel(self.house.shift, run_id, ASKER)
@@ -224,6 +241,11 @@ class Flower:
     def task(self, run_id: str) -> Mapping[str, Any] | None:
         found: Mapping[str, Any] | None = self.get(f"/api/task/info/{run_id}")
         return found
+
+    def state(self, run_id: str) -> str | None:
+        """None: it has not heard of the run."""
+        task = self.task(run_id)
+        return None if task is None else str(task["state"])
 
     def shows(self, run_id: str, state: str) -> Mapping[str, Any]:
         """Wait until it shows the run in that state."""

@@ -62,7 +62,7 @@ class BellRequest(Request):  # type: ignore[misc]
         super().__init__(*args, **options)
         if self.request_dict["retries"]:
             # Flower may show how an earlier attempt ended.
-            self._tell(*again("another attempt"))
+            self._tell(*again())
 
     def revoked(self) -> bool:
         """Never: a revoke is a cancel in the ledger (see `remote_control`), which the claim asks."""
@@ -82,7 +82,7 @@ class BellRequest(Request):  # type: ignore[misc]
         """The drain is over and the child is ended: the sweeper will put the run back."""
         task_ready(self)
         self._already_cancelled = True
-        self._tell(*again("the worker stopped before the run did"))
+        self._tell(*again())
 
     def _tell(self, kind: str, fields: Mapping[str, Any], worker: str | None = None) -> None:
         self.send_event(kind, Event=at(worker), **fields)

@@ -72,7 +72,7 @@ def _body(task: BellTask, run_id: str) -> str:
         _tell_as_it_is(task, shift, run_id, worker)
     except DBAPIError as error:
         log.warning("ledger_away", run_id=run_id, error=type(error.orig).__name__)
-        raise Tell([again("the ledger is away")]) from None
+        raise Tell([again()]) from None
 
 
 def _end(outcome: Outcome) -> str:

@@ -7,6 +7,8 @@ from celery.apps.worker import Worker, _shutdown_handler
 from celery.worker.consumer import Consumer
 from kombu.message import Message
 
+from worker.queue.telling import PREFIX
+
 log = structlog.get_logger("nightshift.queue")
 
 
@@ -27,7 +29,8 @@ class BellConsumer(Consumer):  # type: ignore[misc]
         def on_message(message: Message) -> object:
             headers = message.headers
             name = headers.get("task") if isinstance(headers, dict) else None
-            if isinstance(name, str) and name in self.strategies:
+            # Celery's own tasks (`celery.map` and the like) call others by name, past our door.
+            if isinstance(name, str) and name.startswith(PREFIX) and name in self.strategies:
                 return inner(message)
             log.warning("unknown_task_dropped", task=str(name)[:100])
             return message.reject_log_error(log, self.connection_errors)

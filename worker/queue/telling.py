@@ -83,8 +83,9 @@ def revoked() -> Told:
     return "task-revoked", {"terminated": False, "signum": None, "expired": False}
 
 
-def again(why: str) -> Told:
-    return AGAIN, {"exception": why, "traceback": ""}
+def again() -> Told:
+    """Without what an earlier attempt raised, which Flower would go on showing beside a success."""
+    return AGAIN, {"exception": None, "traceback": None}
 
 
 def as_it_is(run: Run | None, rung_as: str) -> list[Told]:
@@ -101,7 +102,7 @@ def _state(run: Run) -> Told:
     wrong = failure(run)
     match run.state:
         case RunState.QUEUED:
-            return again("back in the queue")
+            return again()
         case RunState.RUNNING:
             return "task-started", {}
         case RunState.CANCELLED | RunState.SKIPPED:
