@@ -201,8 +201,8 @@ class Context:
     clock: Callable[[], datetime]
     """Aware, UTC."""
     log: Log
-    scratch: Path
-    """A folder of this run's own, gone when the run ends."""
+    make_scratch: Callable[[], Path]
+    """See `scratch`; gives the same folder each time."""
     artifacts: Artifacts
     history: History
     estate: Sequence[Entry]
@@ -217,6 +217,11 @@ class Context:
     secrets: SecretReader
     providers: Mapping[str, object]
     """Outsiders' providers by their name in settings."""
+
+    @property
+    def scratch(self) -> Path:
+        """A folder of this run's own, made when it is first asked for, gone when the run ends."""
+        return self.make_scratch()
 
     def entries(self, model: type[EntryT]) -> list[EntryT]:
         """The selected entries, typed."""
@@ -238,4 +243,3 @@ class ApplyContext(Context):
 
     idempotency_key: str
     """`run_id:step`, for targets that can take one."""
-

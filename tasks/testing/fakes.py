@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 
 from tasks.context import (
@@ -244,7 +245,7 @@ class FakeContext(Context):
     selected: Sequence[Entry] = ()
     clock: FakeClock = field(default_factory=FakeClock)
     log: FakeLog = field(default_factory=FakeLog)
-    scratch: Path = field(default_factory=_scratch)
+    make_scratch: Callable[[], Path] = field(default_factory=lambda: cache(_scratch))
     artifacts: FakeArtifacts = field(default_factory=FakeArtifacts)
     history: FakeHistory = field(default_factory=FakeHistory)
     estate: Sequence[Entry] = ()

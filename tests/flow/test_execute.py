@@ -396,7 +396,12 @@ def test_scratch_is_a_folder_of_the_attempt_and_gone_after_it(rig: Rig, script: 
     assert list(rig.shift.scratch.iterdir()) == []
 
 
-def test_scratch_that_cannot_be_made_fails_the_run(rig: Rig) -> None:
+def test_scratch_that_cannot_be_made_fails_the_run_that_asks_for_it(rig: Rig, script: Script) -> None:
+    def writes(ctx: Context, entry: Entry) -> Iterator[Answer]:
+        (ctx.scratch / "notes").write_text("x")
+        yield Ok(entry=entry.name, subject=entry.name)
+
+    script["a"] = writes
     rig.shift.scratch.parent.joinpath("scratch").touch()
     outcome = only(rig.look())
     assert (outcome.state, outcome.reason) == (RunState.FAILED, "no_scratch")

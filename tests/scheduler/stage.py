@@ -12,7 +12,7 @@ from tasks.context import Context, Entry
 from tasks.job import Job, Params, job
 from tasks.model import Answer, Finding, Ok
 from tasks.testing import FakeCommands, FakeSecrets, FakeTls
-from worker.flow.shift import Estate, Pace, Providers, Shift
+from worker.flow.shift import Estate, Estates, Pace, Providers, Shift
 from worker.ledger import Ledger, batches, runs, schedules
 from worker.records import Actor, ActorKind, Batch, Run
 from worker.scheduler import Scheduler
@@ -91,7 +91,7 @@ class Stage:
         of = {batch.id: str(batch.fire_key) for batch in self.batches()}
         return [(of[run.batch_id], str(run.state), run.reason) for run in self.runs()]
 
-    def _estate(self) -> Estate:
+    def _estate(self, _: int | None = None, /) -> Estate:
         return estate_of(self.known, self.table)
 
 
@@ -105,7 +105,7 @@ def shift_on(
     ledger: Ledger,
     folder: Path,
     clock: Callable[[], datetime],
-    estate: Callable[[], Estate],
+    estate: Estates,
     ring: Callable[[Sequence[Run]], None],
     jobs: dict[str, Job[Any]],
 ) -> Shift:

@@ -149,7 +149,7 @@ def open_rig(
             clock=clock,
             keys=Keys(home / "keys"),
             ring=ring,
-            estate=lambda: estate[-1],
+            estate=lambda _=None: estate[-1],
             providers=Providers(tls=FakeTls(), commands=commands or FakeCommands(), secrets=secrets or FakeSecrets(), others={}),
             scratch=home / "scratch",
             pace=pace or Pace(heartbeat=timedelta(milliseconds=50)),

@@ -17,12 +17,13 @@ from worker.ledger import findings, keepings, runs
 from worker.ledger.keepings import StoredArtifact
 from worker.records import FindingState, Run
 
+log = structlog.get_logger("nightshift.job")
+
 
 class RunLog:
     """`ctx.log`: to the process's log with the run's id bound, and to the run's own lines."""
 
     def __init__(self, shift: Shift, watch: Watch) -> None:
-        self._log = structlog.get_logger("nightshift.job").bind(run_id=watch.run.id, job=watch.run.job)
         self._shift = shift
         self._watch = watch
 
@@ -36,7 +37,8 @@ class RunLog:
         self._say("error", event, facts)
 
     def _say(self, level: str, event: str, facts: Mapping[str, object]) -> None:
-        getattr(self._log, level)(event, **facts)
+        run = self._watch.run
+        getattr(log.bind(run_id=run.id, job=run.job), level)(event, **facts)
         self._watch.say(self._shift.clock(), level, masked_text(event), masked_facts(facts))
 
 

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
@@ -137,14 +138,12 @@ def look(shift: Shift, run: Run, watch: Watch, desk: Desk) -> tuple[Selection, R
     """Find the run's entries and have its job look at them. What cannot even begin is a report with an error."""
     job = shift.jobs[run.job]
     try:
-        selection = select(job, run.params, shift.estate())
+        estate = shift.estate(run.revision)
+        selection = select(job, run.params, estate)
     except Invalid as error:
         return Selection(params=Params()), Report(error=str(error), error_reason=error.code)
-    try:
-        with context(shift, run, job, selection, watch, desk) as ctx:
-            return selection, _check(job, ctx, selection, watch, shift.interruptions)
-    except OSError as error:
-        return selection, Report(error=f"scratch folder: {error}", error_reason="no_scratch")
+    with context(shift, run, job, selection, estate, watch, desk) as ctx:
+        return selection, _check(job, ctx, selection, watch, shift.interruptions)
 
 
 def _check(
@@ -162,6 +161,8 @@ def _check(
         report.whole = not watch.noticed
     except Cancelled:
         watch.must_stop()
+    except NoScratch as error:
+        report.error, report.error_reason = str(error), "no_scratch"
     except interruptions:
         watch.stop = watch.stop or "time_limit"
     except (Exception, SystemExit) as error:  # a job that calls `sys.exit` must not take the worker with it
@@ -192,11 +193,38 @@ def _answer_for_the_rest(report: Report, selection: Selection, watch: Watch) -> 
     ]
 
 
+class NoScratch(Exception):  # noqa: N818 - states a condition
+    """The run's scratch folder cannot be made."""
+
+
+@dataclass(slots=True)
+class Scratch:
+    """A folder of this attempt's own, made when the job asks for it: most never do, and each costs two writes to the disk."""
+
+    folder: Path
+    made: bool = False
+
+    def __call__(self) -> Path:
+        """Raises `NoScratch`."""
+        if not self.made:
+            try:
+                self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            except OSError as error:
+                raise NoScratch(f"scratch folder: {error}") from error
+            self.made = True
+        return self.folder
+
+    def remove(self) -> None:
+        if self.made:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+
 @contextmanager
-def context(shift: Shift, run: Run, job: Job[Any], selection: Selection, watch: Watch, desk: Desk) -> Iterator[Context]:
+def context(
+    shift: Shift, run: Run, job: Job[Any], selection: Selection, estate: Estate, watch: Watch, desk: Desk
+) -> Iterator[Context]:
     """The context of this run; its scratch folder goes with the block."""
-    folder = shift.scratch / f"{run.id}-{run.fence}"
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    scratch = Scratch(shift.scratch / f"{run.id}-{run.fence}")
     try:
         yield Context(
             run_id=run.id,
@@ -204,10 +232,10 @@ def context(shift: Shift, run: Run, job: Job[Any], selection: Selection, watch: 
             selected=selection.entries,
             clock=shift.clock,
             log=desk.log,
-            scratch=folder,
+            make_scratch=scratch,
             artifacts=desk.artifacts,
             history=desk.history,
-            estate=list(shift.estate().table(job).values()),
+            estate=list(estate.table(job).values()),
             ledger=desk.reader,
             progress=watch.show,
             cancelled=watch.must_stop,
@@ -217,4 +245,4 @@ def context(shift: Shift, run: Run, job: Job[Any], selection: Selection, watch: 
             providers=shift.providers.others,
         )
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        scratch.remove()

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from schedules.schedule import Schedule
 from tasks.context import Commands, Entry, Mode, SecretReader, Tls
@@ -62,6 +62,14 @@ class Estate:
         return self.tables.get(job.name, {})
 
 
+class Estates(Protocol):
+    """Gives the estate of the configuration in force; cheap, cached by revision."""
+
+    def __call__(self, revision: int | None = None, /) -> Estate:
+        """`revision`: what was in force a moment ago, by a claim say; an estate made of it before needs no look at the ledger."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shift:
     """Ledger, jobs, clock, keys, the bell and the outside world."""
@@ -73,8 +81,7 @@ class Shift:
     keys: Keys
     ring: Callable[[Sequence[Run]], None]
     """Rings the bell of queued runs, after commit. Never raises: the relay rings again."""
-    estate: Callable[[], Estate]
-    """Of the configuration in force; cheap, cached by revision."""
+    estate: Estates
     providers: Providers
     scratch: Path
     """Where runs get a folder of their own."""

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Insert, func, insert, or_, select, update
+from sqlalchemy import Connection, Insert, bindparam, func, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from worker.ledger.rows import record
@@ -27,14 +27,20 @@ def _insert(tx: Connection) -> Insert:
     return insert(BATCHES)
 
 
+_COUNT_DOWN = (
+    update(BATCHES)
+    .where(BATCHES.c.id == bindparam("batch_id"))
+    .values(remaining=BATCHES.c.remaining - 1)
+    .returning(BATCHES.c.remaining)
+)
+
+
 def run_ended(tx: Connection, batch_id: str) -> Batch | None:
     """Count one run down; the batch itself when that was the last one.
 
     One atomic decrement: two last runs ending at once would each still see the other one running.
     """
-    statement = update(BATCHES).where(BATCHES.c.id == batch_id).values(remaining=BATCHES.c.remaining - 1)
-    remaining = tx.execute(statement.returning(BATCHES.c.remaining)).scalar_one()
-    if remaining > 0:
+    if tx.execute(_COUNT_DOWN, {"batch_id": batch_id}).scalar_one() > 0:
         return None
     ended = update(BATCHES).where(BATCHES.c.id == batch_id, BATCHES.c.ended_at.is_(None)).values(ended_at=database_now())
     row = tx.execute(ended.returning(*BATCHES.c)).first()

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, or_, select, update
 
 from worker.ledger.rows import record
 from worker.ledger.tables import FINDINGS, TELLINGS
@@ -14,10 +14,17 @@ from worker.records import FindingRow, FindingState
 OPEN_STATES = (FindingState.OPEN, FindingState.ACKNOWLEDGED, FindingState.MUTED)
 
 
+_OF_ENTRIES = (
+    select(FINDINGS)
+    .where(FINDINGS.c.job == bindparam("of_job"), FINDINGS.c.entry.in_(bindparam("entries", expanding=True)))
+    .order_by(FINDINGS.c.entry, FINDINGS.c.key)
+    .with_for_update()
+)
+
+
 def of_entries(tx: Connection, job: str, entries: Collection[str]) -> list[FindingRow]:
     """All rows of these entries, resolved ones too, locked for this transaction where the database can."""
-    statement = select(FINDINGS).where(FINDINGS.c.job == job, FINDINGS.c.entry.in_(entries))
-    rows = tx.execute(statement.order_by(FINDINGS.c.entry, FINDINGS.c.key).with_for_update())
+    rows = tx.execute(_OF_ENTRIES, {"of_job": job, "entries": list(entries)})
     return [record(FindingRow, row) for row in rows]
 
 

@@ -4,6 +4,7 @@ import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import fields
+from functools import cache
 from secrets import randbits
 from typing import Any, TypeVar
 
@@ -40,9 +41,14 @@ ENUMS: Mapping[type, Mapping[str, type]] = {
 
 def record(kind: type[R], row: Row[Any]) -> R:
     """Build `kind` from the row's columns of the same names; enum columns become their enum."""
-    enums = ENUMS.get(kind, {})
     values = row._mapping  # noqa: SLF001 - the documented name of a Row's mapping view
-    return kind(**{f.name: _typed(enums.get(f.name), values[f.name]) for f in fields(kind)})  # type: ignore[arg-type]
+    return kind(**{name: _typed(enum, values[name]) for name, enum in _columns(kind)})  # type: ignore[arg-type]
+
+
+@cache
+def _columns(kind: type) -> list[tuple[str, type | None]]:
+    enums = ENUMS.get(kind, {})
+    return [(field.name, enums.get(field.name)) for field in fields(kind)]
 
 
 def _typed(enum: type | None, value: Any) -> Any:
