@@ -12,7 +12,7 @@ from functools import partial
 import structlog
 
 from notifications.config import RoutesConfig
-from schedules.fires import ON_TIME, calls_missed, plan_fires
+from schedules.fires import ON_TIME, Skipped, calls_missed, plan_fires
 from schedules.schedule import Due, Schedule, next_due
 from worker.flow.nights import close_night, digest_due, fire, keep_newest, note_missed_calls, skip
 from worker.flow.nights.skipping import NotRun
@@ -100,9 +100,14 @@ def _planned(schedule: Schedule, seen: datetime, now: datetime) -> Iterator[tupl
         told = f"missed, with all others due before {end:%Y-%m-%d %H:%M} UTC: too many to be listed one by one"
         yield first, NotRun("missed", told), end - timedelta.resolution
     fires: list[tuple[Due, NotRun | None]] = [(due, None) for due in plan.fire]
-    skips: list[tuple[Due, NotRun | None]] = [(one.due, NotRun(one.reason, one.detail)) for one in plan.skip]
+    skips: list[tuple[Due, NotRun | None]] = [(one.due, _not_run(schedule, one)) for one in plan.skip]
     for due, why in sorted(fires + skips, key=lambda one: one[0].at):
         yield due, why, due.at
+
+
+def _not_run(schedule: Schedule, skipped: Skipped) -> NotRun:
+    waited = ' (or while it waited for the batch before it: `overlap = "queue"`)' if schedule.overlap == "queue" else ""
+    return NotRun(skipped.reason, skipped.detail + waited)
 
 
 def _error_of(turn: Callable[[], None]) -> Exception | None:

@@ -155,6 +155,7 @@ def test_fires_that_wait_in_a_queue_obey_catch_up(stage_with: StageWith) -> None
         ("skipped", "superseded"),
         ("queued", None),
     ]
+    assert "while it waited for the batch before it" in stage.runs()[1].summary
 
 
 def test_with_overlap_replace_what_still_runs_of_the_batch_before_is_cancelled(stage_with: StageWith) -> None:

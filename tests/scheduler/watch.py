@@ -73,7 +73,9 @@ def _shift(url: str, folder: Path, hourly: str, seat: str) -> Shift:
     os.dup2(log, 1)
     os.dup2(log, 2)
     estate = estate_of(timetable(hourly), TABLE)
-    return shift_on(Ledger(url), folder, lambda: read_clock(folder / "clock"), lambda: estate, _ring_nobody, {"touch": touch})
+    return shift_on(
+        Ledger(url), folder, lambda: read_clock(folder / "clock"), lambda _=None, /: estate, _ring_nobody, {"touch": touch}
+    )
 
 
 def _ring_nobody(made: Sequence[Run]) -> None:
