@@ -1,5 +1,6 @@
 """The pairs of ledger and doorbell that an instance may run on."""
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -48,3 +49,5 @@ def url_of_ledger(request: pytest.FixtureRequest, pair: str, tmp_path: Path) -> 
 def weather(url_of_ledger: str, broker_url: str | None, tmp_path: Path) -> Iterator[Storm]:
     with storm(tmp_path / "home", url_of_ledger, broker_url) as found:
         yield found
+        # Shown with a failure: the worker's side of it.
+        sys.stdout.write(found.last_words())

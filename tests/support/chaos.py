@@ -164,6 +164,10 @@ class Storm:
             past = past.replace(hour=0, minute=0, second=0, microsecond=0)
             return tx.execute(update(RUNS).where(RUNS.c.state == RunState.RUNNING).values(lease_until=past)).rowcount
 
+    def last_words(self) -> str:
+        """The end of the workers' log."""
+        return self.log_file.read_text(errors="replace")[-5000:] if self.log_file.exists() else "no worker was started"
+
     def orphans(self) -> list[int]:
         """Children of killed workers that still live."""
         return [pid for worker in self.workers if not worker.alive() for pid in worker.orphans()]

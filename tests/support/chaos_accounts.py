@@ -60,6 +60,7 @@ class Accounts:
 
     def _of_runs(self) -> Iterator[str]:
         outcomes = Counter(row.object_id for row in self.audit if row.verb in OUTCOMES)
+        told_by = {row.object_id: row.facts["fence"] for row in self.audit if row.verb in OUTCOMES}
         claimed = self.verbs("run.started")
         kept = {
             "facts": Counter(row.run_id for row in self.facts if row.name == "looks"),
@@ -71,6 +72,8 @@ class Accounts:
                 continue
             if outcomes[run.id] != 1:
                 yield f"run {run.id} has {outcomes[run.id]} outcomes in the audit"
+            if told_by.get(run.id) != run.fence:
+                yield f"run {run.id} has its outcome from fence {told_by.get(run.id)}, its holder has {run.fence}"
             if claimed[run.id] != run.fence:
                 yield f"run {run.id} was claimed {claimed[run.id]} times, its fence is {run.fence}"
             if not 1 <= self.starts.get(run.id, 0) <= run.fence:
