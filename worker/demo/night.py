@@ -57,7 +57,9 @@ def run_demo(*, scripted: bool, hosts: Sequence[str], home: Path | None) -> int:
             folder = stack.enter_context(demo_home(home))
             stage = stack.enter_context(set_up(folder, hosts))
             troubles = play(stage, scripted=scripted)
-            if not scripted:
+            if scripted and home is None:
+                say("All of it goes now; --home DIR keeps it.")
+            elif not scripted:
                 say("\nCtrl-C ends the demo" + (f"; {folder} stays." if home else " and removes all of it."))
                 ending.wait()
     except KeyboardInterrupt:
@@ -119,7 +121,7 @@ def set_up(folder: Path, hosts: Sequence[str]) -> Iterator[Stage]:
 def demo_environ(folder: Path) -> dict[str, str]:
     """Ours without any setting: the demo must not touch a real instance."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("NIGHTSHIFT_")}
-    return {**kept, "NIGHTSHIFT_HOME": str(folder)}
+    return {**kept, "NIGHTSHIFT_HOME": str(folder), "NIGHTSHIFT_DRAIN_SECONDS": "3"}
 
 
 def play(stage: Stage, *, scripted: bool) -> list[str]:

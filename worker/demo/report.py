@@ -8,7 +8,7 @@ EXPECTED: Mapping[str, frozenset[str]] = {
     "healthy": frozenset(),
     "nearly-expired": frozenset({"expires_soon"}),
     "expired": frozenset({"expired"}),
-    "half-renewed": frozenset({"expires_soon"}),
+    "half-renewed": frozenset({"addresses_differ"}),
     "wrong-name": frozenset({"name_mismatch"}),
     "hangs": frozenset({"handshake_timeout"}),
 }
