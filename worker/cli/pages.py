@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import typer
 from typer.cli import get_docs_for_click
 from typer.main import get_command
 
@@ -16,7 +17,7 @@ def cli_page() -> str:
     from worker.cli import app
 
     command = get_command(app)
-    context = command.make_context("nightshift", [], resilient_parsing=True)
+    context = typer.Context(command, info_name="nightshift")
     text: str = get_docs_for_click(obj=command, ctx=context, name="nightshift", title="The command line")
     codes = (
         "Exit codes: 0 done; 1 refused or failed; 2 wrongly called, or what it needs is not there; "
