@@ -17,7 +17,7 @@ def cli_page() -> str:
     from worker.cli import app
 
     command = get_command(app)
-    context = typer.Context(command, info_name="nightshift")
+    context = typer.Context(command, info_name="nightshift", **command.context_settings)
     text: str = get_docs_for_click(obj=command, ctx=context, name="nightshift", title="The command line")
     codes = (
         "Exit codes: 0 done; 1 refused or failed; 2 wrongly called, or what it needs is not there; "
