@@ -1,7 +1,6 @@
 """One stack a module: a worker and a Flower take four seconds to start."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 

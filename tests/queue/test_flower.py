@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import psutil
 import pytest
 from celery import states
-from celery.exceptions import TaskRevokedError, TimeoutError
+from celery.exceptions import TaskRevokedError
+from celery.exceptions import TimeoutError as NotYet
 from celery.result import AsyncResult
 from sqlalchemy import insert
 
@@ -181,7 +182,14 @@ def test_a_run_lost_between_intent_and_outcome_is_a_failure_and_a_retry_starts_a
 
 def lose_with_an_intent(stack: Stack, run_id: str) -> None:
     child = stack.at_the_gate(run_id)
-    intent = {"run_id": run_id, "step": "s1", "key": f"{run_id}:s1", "fence": stack.run(run_id).fence, "process": {}, "receipt": {}}
+    intent = {
+        "run_id": run_id,
+        "step": "s1",
+        "key": f"{run_id}:s1",
+        "fence": stack.run(run_id).fence,
+        "process": {},
+        "receipt": {},
+    }
     with stack.house.ledger.transaction() as tx:
         tx.execute(insert(EFFECTS).values(**intent, intent_at=stack.house.shift.clock()))
     os.kill(child, signal.SIGKILL)
@@ -222,7 +230,9 @@ def test_a_second_bell_while_it_runs_leaves_it_started(stack: Stack, flower: Flo
     flower.shows(run_id, "SUCCESS")
 
 
-def test_a_second_bell_after_the_end_tells_the_same_end_again_also_to_a_flower_that_missed_it(stack: Stack, flower: Flower) -> None:
+def test_a_second_bell_after_the_end_tells_the_same_end_again_also_to_a_flower_that_missed_it(
+    stack: Stack, flower: Flower
+) -> None:
     ends = {stack.ask(ends=ends): state for ends, state in (("ok", "SUCCESS"), ("error", "FAILURE"), ("cannot_tell", "FAILURE"))}
     first = {run_id: flower.shows(run_id, state) for run_id, state in ends.items()}
     late = stack.flower("late")
@@ -272,7 +282,7 @@ def test_async_result_of_a_running_run_times_out_and_of_a_cancelled_one_raises(s
     run_id = stack.ask(waits=True)
     stack.at_the_gate(run_id)
     asked = result(stack, run_id)
-    with pytest.raises(TimeoutError):
+    with pytest.raises(NotYet):
         asked.get(timeout=0.1)
     assert (asked.state, asked.result) == ("STARTED", None)
     assert flower.get(f"/api/task/result/{run_id}")["state"] == "STARTED"
@@ -283,7 +293,7 @@ def test_async_result_of_a_running_run_times_out_and_of_a_cancelled_one_raises(s
     assert result(stack, run_id).state == "REVOKED"
 
 
-def test_nothing_is_kept_in_redis_as_a_result(stack: Stack, flower: Flower, _redis: RedisServer) -> None:
+def test_nothing_is_kept_in_redis_as_a_result(stack: Stack, flower: Flower, _redis: RedisServer) -> None:  # noqa: PT019 - not its wiping kind
     for ends in ("ok", "error"):
         result(stack, stack.ask(ends=ends)).get(timeout=30, propagate=False)
     with _redis.client() as client:

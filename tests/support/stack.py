@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
+from kombu import pools
 from sqlalchemy import update
 
 from tests.servers.process import free_port
@@ -91,7 +92,7 @@ class Stack:
             self.kill_group(process)
         for thread in self._threads:
             thread.join(PATIENCE_SECONDS)
-        self.house.celery.pool.force_close_all()
+        pools.reset()
         self.house.ledger.close()
 
     @property
@@ -195,7 +196,9 @@ class Stack:
         """End the lease under its living owner, as a clock that jumps would."""
         run = self.run(run_id)
         with self.house.ledger.transaction() as tx:
-            tx.execute(update(RUNS).where(RUNS.c.id == run_id).values(fence=run.fence, lease_owner="nobody", lease_until=LONG_AGO))
+            tx.execute(
+                update(RUNS).where(RUNS.c.id == run_id).values(fence=run.fence, lease_owner="nobody", lease_until=LONG_AGO)
+            )
 
     def heard(self, run_id: str) -> int:
         """How often a worker has been rung for the run."""

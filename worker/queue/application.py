@@ -66,6 +66,7 @@ def _conf(broker_url: str, transport_options: dict[str, Any], concurrency: int) 
         "worker_proc_alive_timeout": 20,
         "broker_connection_max_retries": None,
         "broker_connection_retry_on_startup": True,
+        "broker_transport": "worker.doorbell.folders:Transport" if broker_url.startswith("filesystem") else None,
         "broker_transport_options": transport_options,
         "broker_heartbeat": 0 if not broker_url.startswith("amqp") else 30,
         "task_queues": [_queue(kind.queue, quorum=broker_url.startswith("amqp")) for kind in RunKind],
