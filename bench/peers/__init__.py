@@ -1,0 +1,1 @@
+"""What Nightshift is compared with, each written as its own users would."""
