@@ -172,7 +172,7 @@ def commit_once(shift: Shift, run: Run, write: Callable[[Connection], None]) -> 
             if monotonic() > give_up or collisions > _MOST_COLLISIONS:
                 raise
             time.sleep(pause)
-            pause = min(pause * 2, 5.0)
+            pause = pause if isinstance(error, IntegrityError) else min(pause * 2, 5.0)
         else:
             return
 

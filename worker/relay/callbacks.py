@@ -90,12 +90,14 @@ class CallbackRelay:
         assert batch.callback is not None
         try:
             url = self.shift.keys.decrypt(batch.callback).decode()
+            host = urlsplit(url).netloc.rpartition("@")[2]
         except KeysError as error:
             return "undelivered", str(error)
-        host = urlsplit(url).netloc.rpartition("@")[2]
+        except ValueError:
+            return "undelivered", "the callback is not a URL that can be called"
         try:
             reply = self.client.post(url, json=self.result(batch), headers={"webhook-id": batch.id})
-        except httpx.InvalidURL:
+        except (httpx.InvalidURL, OverflowError):
             return "undelivered", f"{host}: not a URL that can be called"
         except httpx.HTTPError as error:
             # Never the URL itself: whoever knows it can resume the workflow.

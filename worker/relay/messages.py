@@ -14,10 +14,11 @@ from notifications.channel import Channel, ChannelError
 from notifications.config import RoutesConfig, build_channel
 from notifications.findings import FindingFacts, finding_message
 from notifications.message import Button, Field, Message, MessageKind
-from notifications.routes import InDigest, TellNow, Told, Wait, decide
+from notifications.routes import Decision, InDigest, TellNow, Told, Wait, decide
 from schedules.hours import QuietHours
 from worker.flow.shift import Shift
 from worker.ledger import findings, outbox, runs, telling
+from worker.ledger.rows import new_id
 from worker.records import DeliveryState, FindingRow, OutboxRow, Run, RunState, Topic
 from worker.redaction import PROCESS
 
@@ -51,6 +52,8 @@ class _Round:
     later: dict[int, datetime] = field(default_factory=dict)
     failed: dict[int, str] = field(default_factory=dict)
     """By row: why."""
+    told: set[int] = field(default_factory=set)
+    """Rows whose finding was told: another telling may be due some day."""
     given_up: dict[int, set[str]] = field(default_factory=lambda: defaultdict(set))
     """By row: channels for which trying again is pointless."""
 
@@ -78,6 +81,9 @@ class MessageRelay:
         for row in taken:
             self._consider(row, routing, turn, now)
         self._send(turn, routing, now)
+        for row in taken:
+            if row.id in turn.told:
+                self._look_ahead(row, routing, turn, now)
         self._settle(taken, turn, now)
         return len(due) == _AT_ONCE
 
@@ -100,11 +106,9 @@ class MessageRelay:
             case _:
                 self._finding(row, routing, turn, now)
 
-    def _finding(self, row: OutboxRow, routing: RoutesConfig, turn: _Round, now: datetime) -> None:
-        if any(intent.row.subject == row.subject for intent in turn.intents):
-            # Two pieces of news of one finding: the second is decided on once the first is told.
-            turn.later[row.id] = now
-            return
+    def _decide(
+        self, row: OutboxRow, routing: RoutesConfig, now: datetime
+    ) -> tuple[FindingFacts, Told, Sequence[Decision]] | None:
         with self.shift.ledger.read() as connection:
             found = findings.get(connection, row.subject)
             told = Told(
@@ -112,9 +116,19 @@ class MessageRelay:
                 resolved=findings.tellings(connection, row.subject, "resolved"),
             )
         if found is None:
-            return
+            return None
         facts = facts_of(found)
-        decisions = decide(routing.to_routes(), facts, told, quiet_until=_quiet_until(routing, now), now=now)
+        return facts, told, decide(routing.to_routes(), facts, told, quiet_until=_quiet_until(routing, now), now=now)
+
+    def _finding(self, row: OutboxRow, routing: RoutesConfig, turn: _Round, now: datetime) -> None:
+        if any(intent.row.subject == row.subject for intent in turn.intents):
+            # Two pieces of news of one finding: the second is decided on once the first is told.
+            turn.later[row.id] = now
+            return
+        decided = self._decide(row, routing, now)
+        if decided is None:
+            return
+        facts, told, decisions = decided
         given_up = _given_up(row)
         for decision in decisions:
             match decision:
@@ -124,7 +138,7 @@ class MessageRelay:
                     if kind is not MessageKind.FINDING_REMINDED:
                         # What got worse is told anew: under the id of its first telling, mail programs would drop it.
                         message = replace(message, id=str(row.payload["message_id"]))
-                    what: Literal["opened", "resolved"] = "resolved" if found.state == "resolved" else "opened"
+                    what: Literal["opened", "resolved"] = "resolved" if facts.state == "resolved" else "opened"
                     turn.intents += [Intent(row, name, message, what) for name in channels if name not in given_up]
                 case Wait(until):
                     turn.later[row.id] = until
@@ -201,8 +215,7 @@ class MessageRelay:
             for intent in intents:
                 if intent.told:
                     findings.told(tx, intent.row.subject, name, intent.told, at)
-                    # Asked again at once: a reminder may be due some day, or it was resolved meanwhile.
-                    turn.later.setdefault(intent.row.id, at)
+                    turn.told.add(intent.row.id)
 
     def _channel(self, name: str) -> Channel:
         if name not in self.channels:
@@ -214,6 +227,18 @@ class MessageRelay:
                 raise ChannelError(message) from error
         return self.channels[name]
 
+    def _look_ahead(self, row: OutboxRow, routing: RoutesConfig, turn: _Round, now: datetime) -> None:
+        """After a telling: when the next one is due, as far as the routes say now."""
+        decided = self._decide(row, routing, now)
+        for decision in decided[2] if decided else ():
+            match decision:
+                case Wait(until):
+                    turn.later[row.id] = until
+                case TellNow(channels) if not set(channels) <= _given_up(row) | turn.given_up[row.id]:
+                    turn.later[row.id] = now
+                case _:
+                    pass
+
     def _settle(self, taken: Sequence[OutboxRow], turn: _Round, now: datetime) -> None:
         with self.shift.ledger.transaction() as tx:
             for row in taken:
@@ -223,7 +248,9 @@ class MessageRelay:
                     pause = min(_FIRST_PAUSE * 2 ** min(row.attempts, 12), _LONGEST_PAUSE)
                     outbox.try_again(tx, row.id, at=now + pause, error=turn.failed[row.id], payload=payload)
                 elif row.id in turn.later:
-                    outbox.try_again(tx, row.id, at=turn.later[row.id])
+                    # Whatever is told then is another message than what was told now.
+                    payload = {**row.payload, "message_id": new_id()} if row.id in turn.told else None
+                    outbox.try_again(tx, row.id, at=turn.later[row.id], payload=payload)
                 else:
                     outbox.done(tx, [row.id])
 
