@@ -77,9 +77,9 @@ class Job(Generic[P]):
     remedy: Remedy[P] | Proposer[P] | None = None
 
 
-def job(*, name: str, summary: str, time_limit: timedelta = timedelta(minutes=10)) -> Callable[
-    [Callable[[Context], Iterable[Finding]]], Job[Params]
-]:
+def job(
+    *, name: str, summary: str, time_limit: timedelta = timedelta(minutes=10)
+) -> Callable[[Callable[[Context], Iterable[Finding]]], Job[Params]]:
     """Make a job of a function that yields findings about one thing; nothing yielded means `ok`.
 
     The findings' `entry` and `subject` may be the job's name. See `docs/add-a-job.md`.

@@ -27,7 +27,7 @@ Permit = Callable[[str, str, bool], None]
 """`permit(job, environment, ad_hoc)` raises `Forbidden` unless the actor may run that."""
 
 
-def permit_all(job: str, environment: str, ad_hoc: bool) -> None:  # noqa: ARG001, FBT001 - the shape of a Permit
+def permit_all(job: str, environment: str, ad_hoc: bool) -> None:  # noqa: FBT001 - the shape of a Permit
     """For the schedules of the configuration and the operator's own command line."""
 
 
@@ -156,8 +156,8 @@ def _same_key(shift: Shift, request: Request) -> Enqueued | None:
             return None
         if batch.request_digest != request.digest():
             message = (
-                f"idempotency key {request.idempotency_key!r} was used at {batch.created_at:%Y-%m-%d %H:%M} UTC for another body: "
-                f"then SHA-256 {batch.request_digest}, now {request.digest()}; use a new key for new work"
+                f"idempotency key {request.idempotency_key!r} was used at {batch.created_at:%Y-%m-%d %H:%M} UTC for another "
+                f"body: then SHA-256 {batch.request_digest}, now {request.digest()}; use a new key for new work"
             )
             raise KeyConflict(message, field="idempotency_key")
         return Enqueued(batch, runs.of_batch(connection, batch.id), joined=True)
