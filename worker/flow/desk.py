@@ -1,11 +1,16 @@
 """What a run gathers while it works (facts, artifacts, log lines) and writes with its outcome, or not at all."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from time import monotonic
+from typing import TypeVar
 
 import structlog
+from sqlalchemy import Connection
+from sqlalchemy.exc import InterfaceError, OperationalError
 
 from tasks.context import Artifact, Fact
 from tasks.model import Json
@@ -18,6 +23,24 @@ from worker.ledger.keepings import StoredArtifact
 from worker.records import FindingState, Run
 
 log = structlog.get_logger("nightshift.job")
+
+_PATIENCE_SECONDS = 120.0
+T = TypeVar("T")
+
+
+def ask(shift: Shift, question: Callable[[Connection], T]) -> T:
+    """Read for a job, waiting for a ledger that went away: that is no fault of the job's, and must not fail its run."""
+    give_up = monotonic() + _PATIENCE_SECONDS
+    pause = 0.1
+    while True:
+        try:
+            with shift.ledger.read() as connection:
+                return question(connection)
+        except (OperationalError, InterfaceError):
+            if monotonic() > give_up:
+                raise
+            time.sleep(pause)
+            pause = min(pause * 2, 5.0)
 
 
 class RunLog:
@@ -89,8 +112,7 @@ class RunHistory:
         return next(iter(self.versions(subject, name, 1)), None)
 
     def versions(self, subject: str, name: str, limit: int = 30) -> Sequence[Fact]:
-        with self.shift.ledger.read() as connection:
-            rows = keepings.facts(connection, self.job, subject, name, limit)
+        rows = ask(self.shift, lambda connection: keepings.facts(connection, self.job, subject, name, limit))
         return [Fact(value=value, version=version, recorded_at=at) for version, value, at in rows]
 
     def record(self, subject: str, name: str, value: Json) -> None:
@@ -105,12 +127,10 @@ class LedgerReader:
 
     def findings(self, *, job: str | None = None, state: str | None = None) -> Sequence[Mapping[str, Json]]:
         states = findings.OPEN_STATES if state is None else (FindingState(state),)
-        with self.shift.ledger.read() as connection:
-            return [shown(row) for row in findings.listing(connection, job=job, states=states)]
+        return ask(self.shift, lambda connection: [shown(row) for row in findings.listing(connection, job=job, states=states)])
 
     def runs(self, *, job: str | None = None, limit: int = 100) -> Sequence[Mapping[str, Json]]:
-        with self.shift.ledger.read() as connection:
-            return [shown(row) for row in runs.listing(connection, job=job, limit=limit)]
+        return ask(self.shift, lambda connection: [shown(row) for row in runs.listing(connection, job=job, limit=limit)])
 
     def approvals(self, *, state: str | None = None) -> Sequence[Mapping[str, Json]]:  # noqa: ARG002
         # There are none before remedies exist.

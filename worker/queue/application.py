@@ -1,5 +1,6 @@
 """Putting the Celery app together: its settings, one task a job, and its signals."""
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -87,7 +88,19 @@ def _connect_signals(drain: Drain) -> None:
     def on_logging(**_: object) -> None:
         """Connected so that Celery leaves logging alone: `worker.logs` has set it up."""
 
+    main: list[int] = []
+
+    def on_main(**_: object) -> None:
+        main.append(os.getpid())
+
+    def on_child(**_: object) -> None:
+        # Celery asks the kernel to end a child with its main process; one that was forked as that died asks too late.
+        if main and os.getppid() != main[-1]:
+            os._exit(1)
+
     # Strong references: the app lives as long as the process.
     signals.worker_shutting_down.connect(drain.begin, weak=False)
+    signals.worker_init.connect(on_main, weak=False)
+    signals.worker_process_init.connect(on_child, weak=False)
     signals.worker_process_init.connect(drain.in_child, weak=False)
     signals.setup_logging.connect(on_logging, weak=False)
