@@ -15,7 +15,7 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 from worker.redaction import PROCESS
 
 Format = Literal["json", "console"]
-QUIET = ("httpx", "httpcore", "asyncio", "alembic.runtime.plugins", "alembic.runtime.migration", "celery.worker.strategy")
+QUIET = ("httpx", "httpcore", "asyncio", "alembic.runtime.plugins", "alembic.runtime.migration")
 """Libraries whose info lines tell nothing that ours do not."""
 TAKEN_OVER = ("uvicorn", "uvicorn.error", "uvicorn.access", "celery", "celery.task", "celery.worker", "alembic", "tornado.access")
 """Loggers that come with handlers of their own."""
