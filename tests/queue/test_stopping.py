@@ -75,7 +75,10 @@ def test_a_sigterm_to_the_whole_group_is_a_drain_too(prefork: Stack) -> None:
     """As systemd sends it."""
     worker = prefork.worker("two")
     run_id = prefork.ask(waits=True)
-    prefork.at_the_gate(run_id)
+    child = prefork.at_the_gate(run_id)
+    os.kill(child, signal.SIGTERM)
+    prefork.becomes(prefork.ask(), RunState.SUCCEEDED)
+    assert not gone(child), "it may hear of it before its parent does"
     os.killpg(worker.pid, signal.SIGTERM)
     assert worker.wait(30) == 0
     assert (prefork.run(run_id).state, prefork.run(run_id).attempts) == (RunState.QUEUED, 0)

@@ -95,12 +95,12 @@ def _connect_signals(drain: Drain) -> None:
 
     def on_child(**_: object) -> None:
         # Celery asks the kernel to end a child with its main process; one that was forked as that died asks too late.
-        if main and os.getppid() != main[-1]:
+        # (The solo pool says that of the main process itself.)
+        if main and main[-1] not in (os.getpid(), os.getppid()):
             os._exit(1)
 
     # Strong references: the app lives as long as the process.
     signals.worker_shutting_down.connect(drain.begin, weak=False)
     signals.worker_init.connect(on_main, weak=False)
     signals.worker_process_init.connect(on_child, weak=False)
-    signals.worker_process_init.connect(drain.in_child, weak=False)
     signals.setup_logging.connect(on_logging, weak=False)

@@ -13,6 +13,7 @@ import time
 from types import FrameType
 
 import structlog
+from billiard import current_process
 
 _LAST_SECONDS = 5.0
 """For what is left after the drain; then the process just ends, and the sweeper takes its runs over."""
@@ -31,6 +32,7 @@ class Drain:
         self._seconds = seconds
         self._shared = mmap.mmap(-1, 2)
         self._busy = 0
+        self._guarded = False
 
     def begun(self) -> bool:
         """True once the worker was told to stop."""
@@ -58,13 +60,19 @@ class Drain:
         os._exit(1)
 
     def __enter__(self) -> None:
+        if not self._guarded and current_process().name != "MainProcess":
+            self._guard()
         self._busy += 1
 
     def __exit__(self, *_: object) -> None:
         self._busy -= 1
 
-    def in_child(self, **_: object) -> None:
-        """A SIGTERM to the whole process group, as systemd sends it, must not end a child in mid-run before the drain is over."""
+    def _guard(self) -> None:
+        """In a child, with its first run: billiard sets its own handlers after everything that Celery would call for us.
+
+        A SIGTERM to the whole process group, as systemd sends it, must not end a child in mid-run before the drain is over.
+        """
+        self._guarded = True
         before = signal.getsignal(signal.SIGTERM)
 
         def on_sigterm(number: int, frame: FrameType | None) -> None:
