@@ -174,6 +174,16 @@ class House:
             Loop("chainer", max(pause, 1.0), chainer.step),
         ]
 
+    def presence_loop(self, role: str) -> Loop:
+        """Shows that this process is alive; see `flow.presence`."""
+        from worker.flow.presence import SHOWN_EVERY_SECONDS, show
+
+        def step() -> bool:
+            show(self.shift, role)
+            return False
+
+        return Loop("presence", SHOWN_EVERY_SECONDS, step)
+
     def scheduler_loop(self) -> Loop:
         from worker.scheduler import Scheduler
 

@@ -41,7 +41,7 @@ class Cli:
         assert "Traceback" not in done.stderr
         return done.stderr if code and not done.stdout else done.stdout
 
-    def json(self, *args: str, code: int = 0) -> Any:  # noqa: ANN401 - whatever JSON can say
+    def json(self, *args: str, code: int = 0) -> Any:
         return json.loads(self(*args, "--json", code=code))
 
     def argv(self, *args: str) -> list[str]:

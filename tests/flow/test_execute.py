@@ -90,11 +90,14 @@ def test_a_bell_that_names_another_job_does_nothing(rig: Rig) -> None:
     assert rig.run(run.id).state is RunState.QUEUED
 
 
+def fail(error: BaseException) -> Answer:
+    raise error
+
+
 @pytest.mark.parametrize("error", [RuntimeError("disk on fire"), SystemExit(3), KeyError("nothing")])
 def test_a_job_that_raises_keeps_what_it_said_and_fails(rig: Rig, script: Script, error: BaseException) -> None:
-    def raises(_: Context, entry: Entry) -> Iterator[Answer]:
-        raise error
-        yield Ok(entry=entry.name, subject=entry.name)
+    def raises(_: Context, __: Entry) -> Iterator[Answer]:
+        yield from map(fail, [error])
 
     script.update(a=found, b=raises)
     outcome = only(rig.look())
@@ -239,9 +242,8 @@ class OverTime(BaseException):
 def test_a_check_that_never_asks_is_interrupted(rig: Rig, script: Script) -> None:
     rig.shift = replace(rig.shift, interruptions=(OverTime,))
 
-    def interrupted(_: Context, entry: Entry) -> Iterator[Answer]:
-        raise OverTime
-        yield Ok(entry=entry.name, subject=entry.name)
+    def interrupted(_: Context, __: Entry) -> Iterator[Answer]:
+        yield from map(fail, [OverTime()])
 
     script["b"] = interrupted
     outcome = only(rig.look())

@@ -39,7 +39,7 @@ def server_tls(authority: tuple[trustme.CA, Path]) -> ssl.SSLContext:
     return context
 
 
-def channel(server: MailServer, **options: Any) -> EmailChannel:  # noqa: ANN401 - any option
+def channel(server: MailServer, **options: Any) -> EmailChannel:
     given = {"security": "none", "sender": "Nightshift <night@example.org>", "recipients": ("ana@example.org",)} | options
     return EmailChannel(host="127.0.0.1", port=server.port, **given)
 

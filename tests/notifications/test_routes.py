@@ -121,7 +121,7 @@ def test_one_finding_can_be_told_now_stand_in_a_digest_and_wait() -> None:
 
 
 @pytest.mark.parametrize("state", ["muted", "acknowledged"])
-def test_nobody_is_told_of_what_somebody_has_taken(state: Any) -> None:  # noqa: ANN401 - a literal
+def test_nobody_is_told_of_what_somebody_has_taken(state: Any) -> None:
     route = replace(PAGER, again_after=timedelta(hours=1))
 
     assert decided(route, finding(state=state), now=NOW + 9 * HOUR) == (Nothing(state),)

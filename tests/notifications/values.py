@@ -54,13 +54,13 @@ NIGHT = Night(
 )
 
 
-def finding(**changes: Any) -> FindingFacts:  # noqa: ANN401 - any member of FINDING
+def finding(**changes: Any) -> FindingFacts:
     return replace(FINDING, **changes)
 
 
-def night(**changes: Any) -> Night:  # noqa: ANN401 - any member of NIGHT
+def night(**changes: Any) -> Night:
     return replace(NIGHT, **changes)
 
 
-def message(**changes: Any) -> Message:  # noqa: ANN401 - any member of MESSAGE
+def message(**changes: Any) -> Message:
     return replace(MESSAGE, **changes)

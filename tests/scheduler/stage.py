@@ -122,5 +122,5 @@ def shift_on(
     )
 
 
-def nightly(name: str = "nightly", **changes: Any) -> Schedule:  # noqa: ANN401 - the members of a Schedule
+def nightly(name: str = "nightly", **changes: Any) -> Schedule:
     return Schedule(**{"name": name, "cron": "30 2 * * *", "job": "touch", "zone": BERLIN, **changes})

@@ -33,13 +33,13 @@ class MailServer:
     hangs: bool = False
     """Never answers to the mail itself."""
 
-    async def handle_RCPT(self, _server: Any, _session: Any, envelope: Any, address: str, _options: Any) -> str:  # noqa: ANN401, N802
+    async def handle_RCPT(self, _server: Any, _session: Any, envelope: Any, address: str, _options: Any) -> str:  # noqa: N802
         answer = self.recipient_answers.get(address, "250 ok")
         if answer.startswith("250"):
             envelope.rcpt_tos.append(address)
         return answer
 
-    async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:  # noqa: ANN401, N802
+    async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:  # noqa: N802
         if self.hangs:
             await asyncio.sleep(3600)
         if self.answer.startswith("250"):
@@ -59,7 +59,7 @@ def mail_server(
     """`starttls` and `tls` (from the first byte) insist on it; `login` insists on AUTH, and needs `starttls`."""
     server = MailServer()
 
-    def authenticate(_server: Any, _session: Any, _envelope: Any, _mechanism: str, given: LoginPassword) -> AuthResult:  # noqa: ANN401
+    def authenticate(_server: Any, _session: Any, _envelope: Any, _mechanism: str, given: LoginPassword) -> AuthResult:
         if server.login_answer is not None:
             return AuthResult(success=False, handled=False, message=server.login_answer.format(password=given.password.decode()))
         return AuthResult(success=(given.login.decode(), given.password.decode()) == login, handled=False)

@@ -138,7 +138,7 @@ class Stack:
         assert process.poll() is None, self.said(name)[-3000:]
         return False
 
-    def inspect(self, what: str, node: str = "one@here") -> Any:  # noqa: ANN401 - JSON
+    def inspect(self, what: str, node: str = "one@here") -> Any:
         """What `celery inspect` shows of one worker."""
         inspector = self.house.celery.control.inspect(destination=[node], timeout=1.0, limit=1)
         return (getattr(inspector, what)() or {}).get(node)
@@ -220,13 +220,13 @@ class Flower:
 
     port: int
 
-    def get(self, path: str) -> Any:  # noqa: ANN401 - JSON
+    def get(self, path: str) -> Any:
         return self._call(path, None)
 
-    def post(self, path: str) -> Any:  # noqa: ANN401 - JSON
+    def post(self, path: str) -> Any:
         return self._call(path, b"")
 
-    def _call(self, path: str, body: bytes | None) -> Any:  # noqa: ANN401 - JSON
+    def _call(self, path: str, body: bytes | None) -> Any:
         request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", data=body)
         try:
             with urllib.request.urlopen(request, timeout=PATIENCE_SECONDS) as answer:  # noqa: S310 - loopback

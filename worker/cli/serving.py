@@ -104,7 +104,13 @@ def configuration_loop(house: House) -> Loop:
 @contextmanager
 def running_loops(house: House, asked: threading.Event) -> Iterator[None]:
     """Scheduler, relay, sweeper and the watch over the files, each in a thread, as long as the block lasts."""
-    loops = [house.scheduler_loop(), *house.relay_loops(), house.sweeper_loop(), configuration_loop(house)]
+    loops = [
+        house.presence_loop("gateway"),
+        house.scheduler_loop(),
+        *house.relay_loops(),
+        house.sweeper_loop(),
+        configuration_loop(house),
+    ]
     threads = [loop.start(asked) for loop in loops]
     try:
         yield

@@ -57,7 +57,7 @@ def loops(role: str) -> int:
     """Run the scheduler, or the relay with the sweeper, until SIGTERM."""
     opened = house(needs_broker=role == "relay")
     chosen = [opened.scheduler_loop()] if role == "scheduler" else [*opened.relay_loops(), opened.sweeper_loop()]
-    run_until_signal(chosen)
+    run_until_signal([opened.presence_loop(role), *chosen])
     return 0
 
 

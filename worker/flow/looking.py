@@ -151,12 +151,9 @@ def _check(
 ) -> Report:
     """Run the check to its end, or as far as it comes; what it answered before an error is kept."""
     report = Report()
-    names = {entry.name for entry in selection.entries}
     try:
         if selection.entries and not watch.must_stop():
-            for answer in job.check(ctx, selection.params):
-                if answer.entry not in names:
-                    raise Invalid(f"{job.name} answered about {answer.entry!r}, which this run was not asked to look at")
+            for answer in _answers(job, ctx, selection):
                 report.answers.append(masked_answer(answer))
         report.whole = not watch.noticed
     except Cancelled:
@@ -165,12 +162,21 @@ def _check(
         report.error, report.error_reason = str(error), "no_scratch"
     except interruptions:
         watch.stop = watch.stop or "time_limit"
-    except (Exception, SystemExit) as error:  # a job that calls `sys.exit` must not take the worker with it
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a job raises, `sys.exit` too, fails its run alone
         if not watch.must_stop():
-            ctx.log.error("check_failed", error=f"{type(error).__name__}: {error}")
+            told = f"{type(error).__name__}: {error}"
+            ctx.log.error("check_failed", error=told)  # noqa: TRY400 - a traceback shows values
             report.error, report.error_reason = masked_text(f"{type(error).__name__}: {error}"), "job_error"
     _answer_for_the_rest(report, selection, watch)
     return report
+
+
+def _answers(job: Job[Any], ctx: Context, selection: Selection) -> Iterator[Answer]:
+    names = {entry.name for entry in selection.entries}
+    for answer in job.check(ctx, selection.params):
+        if answer.entry not in names:
+            raise Invalid(f"{job.name} answered about {answer.entry!r}, which this run was not asked to look at")
+        yield answer
 
 
 def _answer_for_the_rest(report: Report, selection: Selection, watch: Watch) -> None:

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Float, bindparam, func, insert, select, updat
 from worker.ledger.rows import record
 from worker.ledger.tables import RUNS, STATE
 from worker.ledger.types import database_now
-from worker.records import Run, RunKind, RunState
+from worker.records import Run, RunState
 
 _LEASE = bindparam("lease_seconds", type_=Float)
 _REVISION = select(STATE.c.revision).scalar_subquery()
@@ -255,11 +255,6 @@ def listing(
     if before is not None:
         statement = statement.where(RUNS.c.id < before)
     return [record(Run, row) for row in connection.execute(statement)]
-
-
-def queued_count(connection: Connection) -> Mapping[RunKind, int]:
-    statement = select(RUNS.c.kind, func.count()).where(RUNS.c.state == RunState.QUEUED).group_by(RUNS.c.kind)
-    return {RunKind(kind): number for kind, number in connection.execute(statement)}
 
 
 def counts_by_state(connection: Connection) -> Mapping[tuple[str, str], int]:

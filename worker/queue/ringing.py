@@ -52,4 +52,3 @@ class Bell:
         except Exception as error:  # noqa: BLE001 - see above
             log.debug("depth_unknown", queue=queue, error=type(error).__name__)
             return None
-
