@@ -78,7 +78,7 @@ class BellRequest(Request):  # type: ignore[misc]
             for kind, fields in raised.events:
                 self._tell(kind, fields, raised.worker)
 
-    def _announce_cancelled(self, emit_retry: bool = True) -> None:  # noqa: ARG002, FBT001, FBT002 - Celery's signature
+    def _announce_cancelled(self, **_: object) -> None:
         """The drain is over and the child is ended: the sweeper will put the run back."""
         task_ready(self)
         self._already_cancelled = True
