@@ -265,3 +265,10 @@ def fresh_console() -> Iterator[None]:
     console.cache_clear()
     yield
     console.cache_clear()
+
+
+def test_the_digest_tells_of_the_night_so_far_and_ends_it_when_told(cli: Cli) -> None:
+    cli("migrate")
+    assert "nothing was looked at" in cli("digest")
+    assert cli.json("digest", "--now")["kind"] == "digest"
+    assert [row["verb"] for row in cli.json("audit", "list") if row["verb"].startswith("night")] == ["night.closed"]

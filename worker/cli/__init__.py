@@ -12,6 +12,7 @@ from worker.cli import (
     brakes,
     configuration,
     diagnosis,
+    digest,
     findings,
     processes,
     records,
@@ -44,7 +45,7 @@ def common(
             os.environ[variable] = str(path.absolute())
 
 
-for family in (processes, runs, findings, schedules, brakes, configuration, access, records, diagnosis):
+for family in (processes, runs, findings, schedules, digest, brakes, configuration, access, records, diagnosis):
     family.register(app)
 
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from worker.flow import Shift
     from worker.ledger import Ledger
     from worker.records import Actor
+    from worker.wiring import House
 
 
 def loaded() -> Loaded:
@@ -54,12 +55,17 @@ def checked(ledger: "Ledger") -> "Ledger":
     return ledger
 
 
-def shift() -> "Shift":
-    """The shift over a ledger that answers."""
+def house() -> "House":
+    """All of an instance's things, over a ledger that answers."""
     from worker import logs
     from worker.wiring import House
 
     logs.configure("console", "error")
-    house = House(loaded().settings)
-    checked(house.ledger)
-    return house.shift
+    opened = House(loaded().settings)
+    checked(opened.ledger)
+    return opened
+
+
+def shift() -> "Shift":
+    """The shift over a ledger that answers."""
+    return house().shift

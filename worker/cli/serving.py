@@ -5,18 +5,20 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import uvicorn
+from sqlalchemy.exc import SQLAlchemyError
 
 from worker import configuration, logs
 from worker.cli.instance import write_whole
 from worker.cli.opening import actor
 from worker.cli.refusals import Unavailable
 from worker.flow.api_tokens import create_token
+from worker.flow.presence import leave
 from worker.ledger import LedgerUnavailable, people
 from worker.ledger.schema import migrate
 from worker.loops import Loop
@@ -120,6 +122,8 @@ def running_loops(house: House, asked: threading.Event) -> Iterator[None]:
             loop.wake.set()
         for thread in threads:
             thread.join(10.0)
+        with suppress(SQLAlchemyError):
+            leave(house.shift, "gateway")
 
 
 def wait_until_ready(house: House, ending: "Ending", tell: Callable[[], None], *, worker: bool) -> None:

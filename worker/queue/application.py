@@ -1,20 +1,26 @@
 """Putting the Celery app together: its settings, one task a job, and its signals."""
 
+import contextlib
 import os
+import threading
 from collections.abc import Callable
 from typing import Any
 
 from celery import signals
 from kombu import Exchange, Queue
+from sqlalchemy.exc import SQLAlchemyError
 
 from tasks.job import Job
+from worker.flow import presence
 from worker.flow.shift import Shift
+from worker.loops import Loop
 from worker.queue.bell_task import make_task
 from worker.queue.celery_app import ShiftApp
 from worker.queue.draining import Drain
 from worker.queue.results import LedgerResults
 from worker.records import RunKind
 
+_ROLE = "worker"
 _RUNS_PER_CHILD = 1_000
 """Jobs are also strangers' code, which may leak: a child that has done so many is replaced."""
 
@@ -37,6 +43,7 @@ def make_app(
     for job in jobs.values():
         make_task(app, job, shift, drain)
     _connect_signals(drain)
+    _show_presence(shift)
     return app
 
 
@@ -104,3 +111,25 @@ def _connect_signals(drain: Drain) -> None:
     signals.worker_init.connect(on_main, weak=False)
     signals.worker_process_init.connect(on_child, weak=False)
     signals.setup_logging.connect(on_logging, weak=False)
+
+
+def _show_presence(shift: Callable[[], Shift]) -> None:
+    """The ledger knows which workers are there; `flow.presence`."""
+    stop = threading.Event()
+
+    def step() -> bool:
+        presence.show(shift(), _ROLE)
+        return False
+
+    loop = Loop("presence", presence.SHOWN_EVERY_SECONDS, step)
+
+    def on_ready(**_: object) -> None:
+        loop.start(stop)
+
+    def on_end(**_: object) -> None:
+        stop.set()
+        with contextlib.suppress(SQLAlchemyError):
+            presence.leave(shift(), _ROLE)
+
+    signals.worker_ready.connect(on_ready, weak=False)
+    signals.worker_shutdown.connect(on_end, weak=False)
