@@ -238,3 +238,13 @@ def test_whatever_the_nights_bring_the_newest_look_is_what_stands(nights: list[t
         untold_now = {answer.subject for answer in answers if isinstance(answer, CannotTell)}
         assert not untold_now & {row.subject for row in merged.resolved}
         assert not {row.id for row in merged.opened} & {row.id for row in merged.resolved}
+
+
+def test_a_finding_that_nobody_could_look_for_is_not_gone_because_its_subject_has_another() -> None:
+    rows = Rows()
+    rows.see(finding("expired", subject="web:443"), finding("weak_key", subject="web:443"))
+    at_one_address = finding("weak_key", subject="web:443")
+    rows.see(at_one_address, untold("web:443 at 192.0.2.2"))
+    assert ("expired", "open") in states(rows)
+    rows.see(at_one_address)
+    assert ("expired", "resolved") in states(rows)

@@ -137,9 +137,10 @@ def _is_gone(row: FindingRow, report: Report, run: Run) -> bool:
         return any(answer.reason not in _NOT_TRIED for answer in answers)
     if any(isinstance(answer, CannotTell) and answer.subject == row.subject for answer in answers):
         return False
-    if any(answer.subject == row.subject and (report.whole or isinstance(answer, Ok)) for answer in answers):
-        # Of a check that was cut short, a finding about the subject does not say that it had no other.
+    if any(isinstance(answer, Ok) and answer.subject == row.subject for answer in answers):
         return True
+    # Of a check that was cut short, or could not look everywhere (at one of a name's addresses, say), a finding about
+    # the subject does not say that it had no other.
     return report.whole and bool(answers) and not any(isinstance(answer, CannotTell) for answer in answers)
 
 
