@@ -42,6 +42,7 @@ def routing(server: MailServer) -> Routing:
             "mail": {**mail, "recipients": ["ana@example.org"]},
             "other": {**mail, "recipients": ["bob@example.org"]},
             "locked": {**mail, "recipients": ["eve@example.org"], "username": "night", "password": "env:SMTP_PASSWORD"},
+            "hook": {"kind": "webhook", "url": "env:HOOK", "secret": "env:HOOK_SECRET"},
         }
         return RoutesConfig.model_validate({"channels": channels, "routes": routes or [{"channels": ["mail"]}], **members})
 
@@ -336,3 +337,19 @@ def test_a_finding_that_is_no_more_is_no_message(rig: Rig, post: Post) -> None:
         assert findings.get(tx, "gone") is None
     assert post.after() == []
     assert post.left() == 0
+
+
+def test_a_channel_that_breaks_keeps_no_other_from_its_turn(
+    rig: Rig, routing: Routing, server: MailServer, script: Script
+) -> None:
+    rig.clock.now = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
+    secrets = rig.shift.providers.secrets
+    assert isinstance(secrets, FakeSecrets)
+    # A URL that is a secret is read with the first message, and proves to be none.
+    secrets.values |= {"env:HOOK": "hooks.example.org/no-scheme", "env:HOOK_SECRET": "0123456789abcdef"}
+    post = Post(rig, routing({"channels": ["hook", "mail"]}), server)
+    script["s00"] = found
+    look(rig)
+    assert post.after() == ["HIGH: s00 expired"]
+    assert post.after(HOUR) == []
+    assert {row.channel: row.state for row in post.deliveries()} == {"hook": DeliveryState.SENDING, "mail": DeliveryState.SENT}

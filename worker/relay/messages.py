@@ -8,18 +8,20 @@ from typing import Literal
 
 import structlog
 from pydantic import TypeAdapter
+from sqlalchemy.exc import SQLAlchemyError
 
 from notifications.caps import DEFAULT_CAP, within_cap
-from notifications.channel import Channel, ChannelError
+from notifications.channel import Channel, ChannelError, Delivery
 from notifications.config import RoutesConfig, build_channel
 from notifications.findings import FindingFacts, finding_message
 from notifications.message import Button, Field, Message, MessageKind
 from notifications.routes import Decision, InDigest, TellNow, Told, Wait, decide
 from schedules.hours import QuietHours
+from worker.flow.nights.report import facts_of
 from worker.flow.shift import Shift
 from worker.ledger import findings, outbox, runs, telling
 from worker.ledger.rows import new_id
-from worker.records import DeliveryState, FindingRow, OutboxRow, Run, RunState, Topic
+from worker.records import DeliveryState, OutboxRow, Run, RunState, Topic
 from worker.redaction import PROCESS
 
 _AT_ONCE = 200
@@ -79,7 +81,7 @@ class MessageRelay:
         routing = self._fresh_routing()
         turn = _Round()
         for row in taken:
-            self._consider(row, routing, turn, now)
+            self._try_to_consider(row, routing, turn, now)
         self._send(turn, routing, now)
         for row in taken:
             if row.id in turn.told:
@@ -96,6 +98,16 @@ class MessageRelay:
         if routing is not self._built_from:
             self.channels, self._built_from = {}, routing
         return routing
+
+    def _try_to_consider(self, row: OutboxRow, routing: RoutesConfig, turn: _Round, now: datetime) -> None:
+        try:
+            self._consider(row, routing, turn, now)
+        except SQLAlchemyError:
+            raise
+        except Exception as error:
+            # Of this row alone: what cannot be said of one finding must not keep the others from being told.
+            log.exception("message_not_made", subject=row.subject, error=type(error).__name__)
+            turn.failed[row.id] = f"cannot be told: {type(error).__name__}"
 
     def _consider(self, row: OutboxRow, routing: RoutesConfig, turn: _Round, now: datetime) -> None:
         match MessageKind(str(row.payload["kind"])):
@@ -196,7 +208,7 @@ class MessageRelay:
         with self.shift.ledger.transaction() as tx:
             delivery = telling.begin_delivery(tx, message_id=message.id, kind=message.kind, channel=name, subject=subject, at=now)
         try:
-            detail = self._channel(name).deliver(message).detail
+            detail = self._handed_over(name, message).detail
         except ChannelError as error:
             final = error.permanent or delivery.attempts >= _MOST_ATTEMPTS
             state = DeliveryState.FAILED if final else DeliveryState.SENDING
@@ -216,6 +228,18 @@ class MessageRelay:
                 if intent.told:
                     findings.told(tx, intent.row.subject, name, intent.told, at)
                     turn.told.add(intent.row.id)
+
+    def _handed_over(self, name: str, message: Message) -> Delivery:
+        """A channel may be a stranger's code: whatever it raises, the other channels have their turn."""
+        channel = self._channel(name)
+        try:
+            return channel.deliver(message)
+        except ChannelError:
+            raise
+        except Exception as error:
+            log.exception("channel_broke", channel=name, message_id=message.id, error=type(error).__name__)
+            told = f"channel {name!r} broke: {type(error).__name__}"
+            raise ChannelError(told) from error
 
     def _channel(self, name: str) -> Channel:
         if name not in self.channels:
@@ -272,29 +296,6 @@ def _kind(
         return MessageKind.FINDING_RESOLVED
     known = [told.opened[name] for name in channels if name in told.opened]
     return MessageKind.FINDING_REMINDED if known and max(known) >= facts.opened_at else MessageKind.FINDING_OPENED
-
-
-def facts_of(row: FindingRow) -> FindingFacts:
-    """A finding as messages speak of it."""
-    return FindingFacts(
-        id=row.id,
-        job=row.job,
-        entry=row.entry,
-        subject=row.subject,
-        reason=row.reason,
-        severity=row.severity,
-        title=row.title,
-        detail=row.detail,
-        environment=row.environment,
-        owner=row.owner,
-        labels=row.labels,
-        state=row.state.value,
-        opened_at=row.opened_at,
-        resolved_at=row.resolved_at,
-        recheck=row.recheck,
-        evidence=row.evidence,
-        run_id=row.run_id,
-    )
 
 
 def attention_message(run: Run, message_id: str, console_url: str, now: datetime) -> Message:
