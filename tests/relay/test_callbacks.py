@@ -182,3 +182,11 @@ def test_two_relays_deliver_once(rig: Rig, relay: CallbackRelay, node: Waiting) 
     relay.step()
     other.step()
     assert len(node.got) == 1
+
+
+def test_an_answer_without_end_is_not_waited_for(rig: Rig, relay: CallbackRelay, node: Waiting) -> None:
+    node.answers = [Answer(200, "x" * 10_000, owed=10**9)]
+    ended(rig, node.url)
+    relay.step()
+    assert [row.state for row in deliveries(rig)] == [DeliveryState.SENT]
+    assert len(node.got) == 1

@@ -16,6 +16,8 @@ class Answer:
     status: int
     said: str = ""
     content_type: str = "application/json"
+    owed: int = 0
+    """So many bytes more are promised, and never come."""
 
 
 RESUMED = Answer(200, '{"message": "Workflow was started"}')
@@ -55,7 +57,7 @@ def waiting() -> Iterator[Waiting]:
             said = answer.said.encode()
             self.send_response(answer.status)
             self.send_header("content-type", answer.content_type)
-            self.send_header("content-length", str(len(said)))
+            self.send_header("content-length", str(len(said) + answer.owed))
             self.end_headers()
             self.wfile.write(said)
 

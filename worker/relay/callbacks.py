@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import timedelta
+from time import monotonic
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -18,6 +19,8 @@ from worker.tokens import KeysError
 
 Answer = Literal["delivered", "over", "again", "again_for_minutes", "undelivered"]
 _TIMEOUT = httpx.Timeout(10.0)
+_JUDGED_BYTES = 2_000
+_READING_SECONDS = 5.0
 _AT_ONCE = 32
 _FIRST_PAUSE = timedelta(milliseconds=50)
 _LONGEST_PAUSE = timedelta(seconds=30)
@@ -53,6 +56,16 @@ def judge(status: int, content_type: str, body: str) -> Answer:  # noqa: PLR0911
             return "again"
         case _:
             return "undelivered"
+
+
+def _beginning(reply: httpx.Response) -> str:
+    """As much of the answer as is judged: one that never ends, or comes drop by drop, is not waited for."""
+    give_up, said = monotonic() + _READING_SECONDS, b""
+    for piece in reply.iter_bytes():
+        said += piece
+        if len(said) >= _JUDGED_BYTES or monotonic() > give_up:
+            break
+    return said[:_JUDGED_BYTES].decode(errors="replace")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +109,14 @@ class CallbackRelay:
         except ValueError:
             return "undelivered", "the callback is not a URL that can be called"
         try:
-            reply = self.client.post(url, json=self.result(batch), headers={"webhook-id": batch.id})
+            with self.client.stream("POST", url, json=self.result(batch), headers={"webhook-id": batch.id}) as reply:
+                said = _beginning(reply)
         except (httpx.InvalidURL, OverflowError):
             return "undelivered", f"{host}: not a URL that can be called"
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, ValueError) as error:
             # Never the URL itself: whoever knows it can resume the workflow.
             return "again", f"{host}: {type(error).__name__}"
-        answer = judge(reply.status_code, reply.headers.get("content-type", ""), reply.text[:2000])
+        answer = judge(reply.status_code, reply.headers.get("content-type", ""), said)
         return answer, f"{host} answered {reply.status_code}"
 
     def result(self, batch: Batch) -> Mapping[str, object]:
