@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.cli.conftest import Cli, Instance, gone, wait_for
+from tests.cli.conftest import Cli, Instance, descendants, gone, wait_for
 
 pytestmark = pytest.mark.slow
 Launch = Callable[..., Instance]
@@ -66,6 +66,21 @@ def test_a_worker_that_was_killed_is_started_again_and_runs_go_on(cli: Cli, laun
     worker = next(pid for pid in instance.children() if b"celery" in Path(f"/proc/{pid}/cmdline").read_bytes())
     os.kill(worker, signal.SIGKILL)
     assert [run["state"] for run in cli.json("run", "command", "--entries", "fine")["runs"]] == ["succeeded"]
+
+
+def test_up_on_the_filesystem_doorbell_works_on_after_all_its_idle_children_were_killed(
+    cli: Cli, launch: Launch, path_without_redis: str
+) -> None:
+    cli = cli.with_environ(PATH=path_without_redis)
+    instance = launch(cli)
+    worker = next(pid for pid in instance.children() if b"celery" in Path(f"/proc/{pid}/cmdline").read_bytes())
+    assert [run["state"] for run in cli.json("run", "command", "--entries", "fine")["runs"]] == ["succeeded"]
+    idle = descendants(worker)
+    assert idle
+    for pid in idle:
+        os.kill(pid, signal.SIGKILL)
+    assert [run["state"] for run in cli.json("run", "command", "--entries", "fine")["runs"]] == ["succeeded"]
+    assert not gone(worker)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has PR_SET_PDEATHSIG")

@@ -1,9 +1,12 @@
-"""Kombu's filesystem transport, made safe for several processes: a message appears whole, a table is written by one at a time.
+"""Kombu's filesystem transport, made safe for several processes, and for the death of any of them.
 
-Kombu creates a message's file before it writes it, and a reader that comes between takes an empty one: the message is lost,
-and what Flower shows stays behind the ledger. Two that bind at the same time lose one binding: a worker that nobody reaches.
+Kombu creates a file before it writes it. A reader that comes between takes an empty message, which is then lost, and what
+Flower shows stays behind the ledger; a writer that dies between leaves an empty table, over which every later worker ends.
+Two that bind at the same time lose one binding: a worker that nobody reaches. Here whatever appears is whole, and tables are
+written by one at a time.
 """
 
+import contextlib
 import fcntl
 import json
 import time
@@ -15,8 +18,13 @@ from queue import Empty
 from typing import Any
 
 import structlog
+from kombu.asynchronous import Hub
 from kombu.transport import filesystem
+from kombu.transport.filesystem import exchange_queue_t
 from kombu.utils.encoding import str_to_bytes
+
+_MESSAGES_A_LOOK = 100
+"""Then the loop has a turn: results and time limits do not wait for a flood of messages."""
 
 log = structlog.get_logger("nightshift.doorbell")
 
@@ -39,16 +47,32 @@ class Channel(filesystem.Channel):  # type: ignore[misc]
             raise Empty from None
 
     def get_table(self, exchange: str) -> Any:  # noqa: ANN401 - kombu's tuples
-        with self._alone():
+        try:
             return super().get_table(exchange)
+        except ValueError:
+            log.warning("bindings_unreadable", exchange=exchange)
+            return []
 
-    def _queue_bind(self, *binding: object) -> None:
+    def _queue_bind(self, exchange: str, routing_key: str | None, pattern: str | None, queue: str | None) -> None:
+        binding = exchange_queue_t(routing_key or "", pattern or "", queue or "")
         with self._alone():
-            super()._queue_bind(*binding)
+            bindings = self.get_table(exchange)
+            if binding not in bindings:
+                self._put_table(exchange, [binding, *bindings])
 
-    def _delete(self, *binding: object, **options: object) -> None:
+    def _delete(self, queue: str, exchange: str, routing_key: str | None, pattern: str | None, *_: object, **__: object) -> None:
+        self._purge(queue)
+        binding = exchange_queue_t(routing_key or "", pattern or "", queue or "")
         with self._alone():
-            super()._delete(*binding, **options)
+            bindings = self.get_table(exchange)
+            if binding in bindings:
+                self._put_table(exchange, [other for other in bindings if other != binding])
+
+    def _put_table(self, exchange: str, bindings: list[exchange_queue_t]) -> None:
+        file = self._exchange_file(exchange)
+        unfinished = file.with_suffix(".new")
+        unfinished.write_text(json.dumps(bindings))
+        unfinished.replace(file)
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -59,6 +83,23 @@ class Channel(filesystem.Channel):  # type: ignore[misc]
 
 
 class Transport(filesystem.Transport):  # type: ignore[misc]
-    """For Celery's `broker_transport`."""
+    """For Celery's `broker_transport`. It looks into its folders from Celery's event loop.
+
+    Without a loop Celery takes billiard's plain pool, whose children read one pipe under one lock: a child that is killed at
+    rest keeps the lock, and its worker stands still for ever. With one, as on Redis and RabbitMQ, each child has pipes of its
+    own. Not chosen: a worker that ends itself over a dead child (its other runs would start again, a hard time limit would
+    end it too), and threads (no soft time limits).
+    """
 
     Channel = Channel
+    implements = filesystem.Transport.implements.extend(asynchronous=True)
+
+    def register_with_event_loop(self, connection: object, loop: Hub) -> None:
+        """Celery calls this with each connection, and cancels what it put on the loop when the connection fails."""
+
+        def look() -> None:
+            with contextlib.suppress(TimeoutError):
+                for _ in range(_MESSAGES_A_LOOK):
+                    self.drain_events(connection, timeout=0)
+
+        loop.call_repeatedly(self.polling_interval, look)
