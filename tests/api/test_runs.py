@@ -118,6 +118,7 @@ def test_an_unknown_job_among_items_is_named_by_its_number(api: httpx.Client) ->
         ({"schedule": "nightly-doors", "callback_url": "http://localhost/x"}, (422, "not_for_a_schedule", "callback_url")),
         ({"schedule": "nightly-door"}, (422, "unknown_schedule", "schedule")),
         ({"job": "whistle", "idempotency_key": ""}, (422, "invalid", "idempotency_key")),
+        ({"job": "whistle", "note": "nul \0"}, (422, "invalid", "body")),
         ([1], (422, "invalid", "body")),
     ],
 )
@@ -178,6 +179,27 @@ def test_a_callback_is_kept_encrypted_and_never_shown(house: House, api: httpx.C
     assert url not in batch.callback
     assert house.shift.keys.decrypt(batch.callback).decode() == url
     assert url not in answer.text + api.get(f"/v1/batches/{batch.id}").text
+
+
+def test_the_same_key_with_another_callback_is_another_body(api: httpx.Client) -> None:
+    asked = {"job": "whistle", "idempotency_key": "k", "callback_url": "http://localhost:1/first"}
+    assert [api.post("/v1/runs", json=asked).json()["joined"] for _ in range(2)] == [False, True]
+    answer = api.post("/v1/runs", json={**asked, "callback_url": "http://localhost:1/second"})
+    assert problem(answer) == (409, "idempotency_key_reused", "idempotency_key")
+
+
+def test_half_a_surrogate_pair_is_refused_wherever_it_stands(api: httpx.Client) -> None:
+    body = r'{"job": "doors", "params": {"targets": [{"name": "x", "labels": {"a": "\ud800"}}]}}'
+    answer = api.post("/v1/runs", content=body, headers={"Content-Type": "application/json"})
+    assert problem(answer) == (422, "invalid", "body")
+    assert api.get("/v1/runs").json()["runs"] == []
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/batches?since=9999-12-31T23:59:59-12:00", "/v1/audit?before=99999999999999999999", "/v1/runs?job=%00"]
+)
+def test_what_no_ledger_can_hold_is_refused(api: httpx.Client, path: str) -> None:
+    assert api.get(path).status_code == 422
 
 
 def test_n8n_joins_the_night_it_did_not_start(house: House) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import DataError, InterfaceError, OperationalError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 
@@ -77,6 +77,12 @@ def _answer_errors(app: FastAPI) -> None:
 
     for kind in LEDGER_ERRORS:
         app.add_exception_handler(kind, away)
+
+    @app.exception_handler(StatementError)
+    def refused_by_the_ledger(request: Request, error: StatementError) -> Response:
+        if isinstance(error, DataError) or isinstance(error.orig, OverflowError):
+            return respond(request, problems.unkeepable())
+        raise error
 
 
 def _accepted(shift: Shift, error: FlowError) -> list[str] | None:

@@ -19,7 +19,7 @@ class AuditQuery(Closed):
     """Which audit rows to list."""
 
     object: str | None = Field(None, description="Id of a run, batch, finding, schedule, …")
-    before: int | None = Field(None, ge=1, description="`next` of the page before.")
+    before: int | None = Field(None, ge=1, lt=2**63, description="`next` of the page before.")
     limit: int = Field(100, ge=1, le=1000)
 
 

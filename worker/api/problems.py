@@ -83,5 +83,10 @@ def ledger_away() -> ProblemError:
     return ProblemError(503, "ledger_unavailable", detail, headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
 
 
+def unkeepable() -> ProblemError:
+    detail = "a number, an instant or a text of the request is none that the ledger can hold; nothing was changed"
+    return ProblemError(422, "unkeepable", detail)
+
+
 def internal(error_id: str) -> ProblemError:
     return ProblemError(500, "internal", f"something broke here; the log has it under error_id {error_id}", error_id=error_id)

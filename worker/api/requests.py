@@ -1,5 +1,6 @@
 """The body of `POST /v1/runs`, and what is made of it."""
 
+import hashlib
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -73,6 +74,7 @@ def ask(here: Gateway, caller: Caller, body: RunsBody, http: HttpRequest) -> Enq
         family=caller.family,
         idempotency_key=key,
         callback=here.shift.keys.encrypt(body.callback_url.encode()) if body.callback_url else None,
+        callback_sha256=hashlib.sha256(body.callback_url.encode()).hexdigest() if body.callback_url else None,
         note=body.note,
         traceparent=_traceparent(http),
     )

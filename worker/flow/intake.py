@@ -49,6 +49,8 @@ class Request:
     family: str | None = None
     idempotency_key: str | None = None
     callback: str | None = None
+    callback_sha256: str | None = None
+    """Of the URL in clear: encrypted, the same one never looks the same."""
     schedule: str | None = None
     fire_key: str | None = None
     due_at: datetime | None = None
@@ -62,6 +64,7 @@ class Request:
             "orders": [{"job": o.job, "params": o.params} for o in self.orders],
             "schedule": self.schedule,
             "note": self.note,
+            "callback": self.callback_sha256,
         }
         return hashlib.sha256(json.dumps(asked, sort_keys=True, default=str).encode()).hexdigest()
 

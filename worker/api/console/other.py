@@ -14,7 +14,7 @@ router = APIRouter()
 
 
 @router.get("/audit", response_class=HTMLResponse)
-def audit_page(visitor: Looks, before: Annotated[int | None, Query(ge=1)] = None, about: str = "") -> HTMLResponse:
+def audit_page(visitor: Looks, before: Annotated[int | None, Query(ge=1, lt=2**63)] = None, about: str = "") -> HTMLResponse:
     visitor.caller.require("read")
     with visitor.here.shift.ledger.read() as connection:
         rows = audit_rows.recent(connection, object_id=about or None, before=before, limit=PAGE)
