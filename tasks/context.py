@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Literal, Protocol, TypeVar
+from typing import ClassVar, Literal, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -27,6 +27,9 @@ class Entry(BaseModel):
     environment: str = Field("default", description="Where it lives; its mode says what we may do there.")
     owner: str = Field("", description="Who answers for it: a person or a team of people.toml.")
     labels: dict[str, str] = Field(default_factory=dict, description="Free words for selectors and routes.")
+
+    estate_only: ClassVar[frozenset[str]] = frozenset()
+    """Keys that only the operator may set, not the target of a request: files of the worker's own, for one."""
 
 
 class Log(Protocol):

@@ -3,7 +3,7 @@
 import re
 from ipaddress import ip_address
 from pathlib import PurePath
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, ClassVar, Self
 
 import idna
 from pydantic import AfterValidator, Field, field_validator, model_validator
@@ -75,6 +75,8 @@ class CertificateEntry(Entry):
     timeout_seconds: float = Field(5.0, gt=0, le=60, description="For resolving, and again for connect and handshake together.")
     warn_below: Fraction | None = Field(None, description="Fraction of its lifetime; overrides the run's.")
     critical_below: Fraction | None = Field(None, description="Fraction of its lifetime; overrides the run's.")
+
+    estate_only: ClassVar[frozenset[str]] = frozenset({"ca_file"})
 
     @model_validator(mode="before")
     @classmethod

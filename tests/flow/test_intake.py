@@ -44,6 +44,7 @@ def test_what_does_not_exist_is_not_found_and_the_nearest_named(rig: Rig, job: s
         ("sites", {"depth": "far"}, "params.depth", "sites: depth: Input should be a valid integer"),
         ("singles", {"targets": [{"name": "new"}]}, "params.targets", "`targets` is not accepted"),
         ("sites", {"targets": [{"name": "new", "port": 1}]}, "params.port", "port: Extra inputs are not permitted"),
+        ("sites", {"targets": [{"name": "new", "key_file": "/x"}]}, "params.targets.key_file", "is taken from the estate only"),
         ("sites", {"targets": [{"name": "a"}]}, "params.targets", "the name 'a' of a target is taken"),
         ("sites", {"targets": [{"name": "n"}, {"name": "n"}]}, "params.targets", "the name 'n' of a target is taken"),
     ],

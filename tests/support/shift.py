@@ -5,7 +5,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from schedules.schedule import Schedule
 from tasks.context import Commands, Context, Entry, SecretReader
@@ -28,6 +28,9 @@ class Site(Entry):
     """What scripted jobs watch."""
 
     host: str = "localhost"
+    key_file: str = ""
+
+    estate_only: ClassVar[frozenset[str]] = frozenset({"key_file"})
 
 
 class LookParams(Params):

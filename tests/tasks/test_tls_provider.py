@@ -44,6 +44,12 @@ def failure(result: Handshake | ProbeFailure) -> tuple[str, str]:
     return result.stage, result.reason
 
 
+@pytest.mark.parametrize("path", ["/dev/zero", "/nowhere/ca.pem", "/"])
+def test_trust_anchors_come_from_a_file_that_ends(path: str) -> None:
+    with pytest.raises(ProviderError, match="no such file"):
+        OpenSslTls().read_anchors(Path(path))
+
+
 def test_a_trusted_chain_is_handed_over_as_sent(farm: TlsFarm) -> None:
     result = look(farm, farm.chain_of(NAME, lambda leaf, middle, _: [leaf, middle]).port)
     assert isinstance(result, Handshake)

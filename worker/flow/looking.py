@@ -121,6 +121,9 @@ def _ad_hoc(job: Job[Any], target: object, estate: Estate) -> Entry:
         raise Invalid(message, code="ad_hoc_refused", field="params.targets")
     given = job.entry.model_validate(target)
     stated = given.model_fields_set
+    if refused := sorted(stated & job.entry.estate_only):
+        message = f"{job.name}: {refused[0]!r} of a target is taken from the estate only"
+        raise Invalid(message, code="ad_hoc_refused", field=f"params.targets.{refused[0]}")
     return given.model_copy(update={key: value for key, value in estate.defaults.items() if key not in stated})
 
 

@@ -53,7 +53,11 @@ def gravest(faults: list[Fault]) -> Fault:
 
 def read_anchors(path: Path) -> str:
     try:
-        content = path.read_bytes()[:_ANCHORS_LIMIT_BYTES].decode("ascii", "replace")
+        if not path.is_file():
+            # Of a device or a pipe there is no end.
+            raise ProviderError(f"trust anchors {path} cannot be read: no such file", stage="anchors")
+        with path.open("rb") as file:
+            content = file.read(_ANCHORS_LIMIT_BYTES).decode("ascii", "replace")
     except OSError as error:
         message = f"trust anchors {path} cannot be read: {error.strerror}"
         raise ProviderError(message, stage="anchors") from None
