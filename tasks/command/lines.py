@@ -14,6 +14,8 @@ from tasks.model import Answer, CannotTell, Finding, Json, Ok, Severity
 Short = Annotated[str, StringConstraints(min_length=1, max_length=300, strip_whitespace=True)]
 Code = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 EVIDENCE_CHARS = 200
+MOST_ANSWERS = 1_000
+"""Of one script. They are written with the run's outcome, and while they are, an embedded ledger takes nothing else."""
 
 
 class _Line(BaseModel):
@@ -58,9 +60,14 @@ class _Broken(Exception):  # noqa: N818 - never leaves this file
 def read(entry: CommandEntry, stdout: str, mask: Mask) -> Iterator[Answer]:
     """An answer for each line that begins with `{`; one that cannot be read is an answer too. Other lines are prose."""
     keys: dict[str, int] = {}
+    told = 0
     for number, line in enumerate(stdout.split("\n"), start=1):
         if not line.lstrip().startswith("{"):
             continue
+        told += 1
+        if told > MOST_ANSWERS:
+            yield _too_many(entry, number)
+            return
         try:
             answer = _answer(entry, _parse(line))
             _once(answer, number, keys)
@@ -133,6 +140,13 @@ def _answer(entry: CommandEntry, line: _Line) -> Answer:
         case _:
             message = f"no such line: {type(line).__name__}"
             raise AssertionError(message)
+
+
+def _too_many(entry: CommandEntry, number: int) -> CannotTell:
+    detail = f"it said more than {MOST_ANSWERS} things; what line {number} and those behind it say was left out"
+    return CannotTell(
+        entry=entry.name, subject=entry.name, reason="too_many_answers", stage="output", detail=detail, recheck=entry.recheck
+    )
 
 
 def _broken(entry: CommandEntry, number: int, line: str, broken: _Broken) -> CannotTell:

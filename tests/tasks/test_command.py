@@ -52,6 +52,13 @@ def test_a_script_that_ends_well_and_says_nothing_is_ok() -> None:
     ]
 
 
+def test_of_a_flood_of_answers_the_first_are_kept_and_the_rest_is_not_called_well() -> None:
+    lines = "".join(f'{{"key": "k{number}", "title": "t"}}\n' for number in range(1_500))
+    found = told(said(QUIET, finished(lines)))
+    assert len(found) == 1_001
+    assert found[-1] == ("CannotTell", "too_many_answers")
+
+
 def test_a_line_of_json_becomes_a_finding() -> None:
     line = """{"key": "/var", "title": "/var is 96 %\\n full", "severity": "critical", "subject": "web-1:/var", "detail": "df",
                "evidence": {"used": [96, null]}, "reason": "disk_full", "recheck": "df /var"}""".replace("\n  ", "")
