@@ -1,11 +1,13 @@
 """What people and the sweeper may do, and each refusal."""
 
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import Float, bindparam, func, insert, select, update
+from sqlalchemy import Float, bindparam, func, insert, select, text, update
 
 from tests.flow.conftest import Script, found, ok
 from tests.support.shift import ANA, Rig
@@ -291,3 +293,25 @@ def test_a_sign_in_link_is_spent_once_and_in_time(rig: Rig) -> None:
     for spent in (token, late, "never made"):
         with pytest.raises(Refused, match="was used before, has expired or never existed"):
             spend_login_link(rig.shift, spent)
+
+
+def test_a_cancel_that_meets_a_run_being_put_back_is_not_lost(rig: Rig) -> None:
+    [run] = rig.order(entries=["a"]).runs
+    with rig.ledger.transaction() as tx:
+        claimed = runs.claim(tx, run.id, job="sites", owner="draining", worker="w9", lease_seconds=30)
+    assert claimed is not None
+    with ThreadPoolExecutor(1) as pool:
+        with rig.ledger.transaction() as tx:
+            assert runs.release(tx, claimed)
+            asked = pool.submit(verbs.cancel, rig.shift, run.id, ANA)
+            _until_somebody_waits(rig)
+        assert asked.result().state is RunState.CANCELLED
+
+
+def _until_somebody_waits(rig: Rig) -> None:
+    """On SQLite nobody gets as far as a row that somebody else is writing."""
+    while rig.ledger.dialect == "postgresql":
+        with rig.ledger.read() as connection:
+            if connection.execute(text("SELECT count(*) FROM pg_locks WHERE NOT granted")).scalar_one():
+                return
+        time.sleep(0.01)

@@ -24,7 +24,8 @@ def cancel(shift: Shift, run_id: str, actor: Actor, reason: str = "") -> Run:
     """queued → cancelled at once; a running run is asked to stop at its next boundary. Raises `NotFound`, `Refused`."""
     now = shift.clock()
     with shift.ledger.transaction() as tx:
-        run = _run(tx, run_id)
+        # Held: between the two statements below a worker that is told to stop might put it back, and nobody hear of this.
+        run = runs.hold(tx, run_id) or _run(tx, run_id)
         told = f"cancelled by {actor}" + (f": {reason}" if reason else "")
         if runs.cancel_queued(tx, run_id, by=str(actor), reason="cancelled", summary=told):
             note(tx, now, actor, "run.cancelled", "run", run_id, reason=reason)

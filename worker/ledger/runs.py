@@ -225,6 +225,12 @@ def get(connection: Connection, run_id: str) -> Run | None:
     return record(Run, row) if row else None
 
 
+def hold(tx: Connection, run_id: str) -> Run | None:
+    """The run, kept as it is until the end of the transaction."""
+    row = tx.execute(select(RUNS).where(RUNS.c.id == run_id).with_for_update()).first()
+    return record(Run, row) if row else None
+
+
 def of_batch(connection: Connection, batch_id: str) -> list[Run]:
     """In the order of the items."""
     rows = connection.execute(select(RUNS).where(RUNS.c.batch_id == batch_id).order_by(RUNS.c.position))
