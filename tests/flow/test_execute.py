@@ -446,3 +446,14 @@ def test_a_subject_may_be_untold_beside_one_that_is_well(rig: Rig, script: Scrip
         CannotTell(entry="a", subject="2", reason="connect_timeout", stage="connect", detail=""),
     ]
     assert only(rig.look(entries=["a"])).verdict is Verdict.CANNOT_TELL
+
+
+def test_progress_that_is_no_number_fails_the_job_and_not_its_heartbeat(rig: Rig, script: Script) -> None:
+    def lost_count(ctx: Context, entry: Entry) -> Iterator[Answer]:
+        ctx.progress(float("nan"), 1, "how many?")  # type: ignore[arg-type] # a stranger's job
+        yield Ok(entry=entry.name, subject=entry.name)
+
+    script["a"] = lost_count
+    [outcome] = rig.look(entries=["a"])
+    assert outcome is not None
+    assert (outcome.state, outcome.reason) == (RunState.FAILED, "job_error")

@@ -9,7 +9,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import text
-from sqlalchemy.exc import StatementError
+from sqlalchemy.exc import DBAPIError, StatementError
 
 from worker.ledger import Ledger, LedgerUnavailable, schedules
 from worker.ledger.schema import migrate, newest, require_current, version
@@ -88,3 +88,9 @@ def test_an_instant_without_a_zone_is_refused_on_either_database(ledger: Ledger)
         schedules.sync(tx, ["nightly"], datetime(2026, 11, 21, 2, 14))  # noqa: DTZ001
     with ledger.read() as connection:
         assert schedules.listing(connection) == []
+
+
+def test_an_error_does_not_tell_what_the_statement_was_given(ledger: Ledger) -> None:
+    with pytest.raises(DBAPIError) as refused, ledger.read() as connection:
+        connection.execute(text("SELECT :told FROM nowhere"), {"told": "a-secret"})
+    assert "a-secret" not in str(refused.value)

@@ -49,7 +49,8 @@ class Watch:
 
     def show(self, done: int, total: int, note: str) -> None:
         """`ctx.progress`."""
-        self.progress = {"done": done, "total": total, "note": masked_text(note)[:200]}
+        # Whole numbers: a NaN, which JSON does not know, would fail each heartbeat, and with them the run.
+        self.progress = {"done": int(done), "total": int(total), "note": masked_text(note)[:200]}
 
     def say(self, at: datetime, level: str, event: str, facts: Mapping[str, Json]) -> None:
         """Keep one log line."""

@@ -82,6 +82,7 @@ class Ledger:
             self.url,
             pool_size=self._pool_size,
             pool_pre_ping=False,
+            hide_parameters=True,
             connect_args={"connect_timeout": 10, "application_name": "nightshift"},
         )
 
@@ -91,6 +92,8 @@ class Ledger:
         engine = create_engine(
             self.url,
             pool_size=self._pool_size,
+            # An error is logged: what the statement was given does not belong there.
+            hide_parameters=True,
             connect_args={"timeout": BUSY_TIMEOUT_MS / 1000},
         )
         event.listen(engine, "connect", _prepare_sqlite)

@@ -43,7 +43,7 @@ def seen_within(connection: Connection, seconds: float) -> list[dict[str, object
 def hold(tx: Connection, name: str, *, owner: str, seconds: float) -> bool:
     """Take or renew the lock for `seconds` of the database's clock; False while somebody else holds it."""
     until = database_now(bindparam("ahead", seconds, type_=Float))
-    free = or_(LOCKS.c.owner == owner, LOCKS.c.until < database_now())
+    free = or_(LOCKS.c.owner == owner, LOCKS.c.until <= database_now())
     mine = update(LOCKS).where(LOCKS.c.name == name, free).values(owner=owner, until=until, fence=LOCKS.c.fence + 1)
     if tx.execute(mine).rowcount == 1:
         return True
