@@ -2,13 +2,15 @@
 
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from tests.cli.conftest import ESTATE, Cli, Instance, clean_environ, start
 from worker.cli.printing import console, show_table
-from worker.ledger import Ledger, people
+from worker.ledger import Ledger, people, telling
+from worker.records import DeliveryState
 
 
 @pytest.fixture(scope="module")
@@ -126,6 +128,8 @@ def test_a_wrong_configuration_is_told_by_line_and_not_applied(ledger_cli: Cli) 
     (ledger_cli.home / "estate.toml").write_text('[[command]]\nname = "x"\nargv = "true; rm -rf"\n')
     for verb in ("check", "apply", "diff"):
         assert "estate.toml:3" in ledger_cli("config", verb, code=1)
+    problem = ledger_cli.json("config", "check", code=1)["problems"][0]
+    assert (problem["file"], problem["line"], set(problem)) == ("estate.toml", 3, {"file", "line", "key", "value", "message"})
     assert ledger_cli.json("config", "show")["id"] == 1
 
 
@@ -178,6 +182,9 @@ def test_only_a_run_that_needs_attention_is_resolved(ledger_cli: Cli) -> None:
         (("runs", "0000"), "no run 0000"),
         (("token", "create", "x", "--role", "king"), "accepted are viewer, operator, admin, n8n"),
         (("token", "create", "x", "--grant", "rule:all"), "accepted verbs are run"),
+        (("token", "create", "x", "--grant", "run:command:default:adhoc"), "ENVIRONMENTS[:ad_hoc]"),
+        (("token", "create", "x", "--grant", "run:command:default:ad_hoc:more"), "ENVIRONMENTS[:ad_hoc]"),
+        (("token", "create", "x", "--grant", "run:comand"), "no job is called 'comand': jobs are"),
         (("token", "create", "x"), "without any grant"),
         (("token", "revoke", "0000"), "no token 0000"),
         (("freeze", "--reason", " "), "`reason` is empty"),
@@ -208,6 +215,42 @@ def test_a_token_is_shown_once_narrowed_replaced_and_revoked(ledger_cli: Cli) ->
     assert made["token"] not in listed
     ledger_cli("token", "revoke", made["id"])
     assert "revoked before" in ledger_cli("token", "revoke", made["id"], code=1)
+
+
+def test_a_grant_for_targets_outside_the_estate_is_written_as_its_fourth_part(ledger_cli: Cli) -> None:
+    grant = ledger_cli.json("token", "create", "n8n", "--grant", "run:command:default:ad_hoc")["grants"][0]
+    assert (grant["jobs"], grant["environments"], grant["ad_hoc"]) == (["command"], ["default"], True)
+
+
+def test_entries_given_as_a_parameter_are_names_with_commas(ledger_cli: Cli) -> None:
+    made = ledger_cli.json("run", "command", "--param", "entries=fine, broken", "--no-wait")
+    assert len(made["runs"]) == 2
+    assert len(ledger_cli.json("run", "command", "--param", 'entries=["fine"]', "--no-wait")["runs"]) == 1
+
+
+def test_the_jobs_are_listed_with_their_parameters(cli: Cli) -> None:
+    assert "warn_below=" in cli("jobs")
+    assert {"name", "summary", "params"} <= set(next(job for job in cli.json("jobs") if job["name"] == "certificates"))
+
+
+def test_the_doctor_tells_of_brakes_lost_deliveries_and_entries_nobody_looks_at(ledger_cli: Cli) -> None:
+    schedules = ledger_cli.home / "schedules"
+    schedules.mkdir(exist_ok=True)
+    (schedules / "nightly.toml").write_text(
+        '[[schedule]]\nname = "some"\ncron = "0 3 * * *"\njob = "command"\nselect = { entries = ["fine"] }\n'
+    )
+    ledger_cli("config", "apply")
+    ledger_cli("freeze", "--reason", "the sales week")
+    now = datetime.now(UTC)
+    with closing(Ledger(f"sqlite:///{ledger_cli.home}/ledger.db")) as ledger, ledger.transaction() as tx:
+        for message, state in (("1", DeliveryState.FAILED), ("2", DeliveryState.SENDING)):
+            row = telling.begin_delivery(tx, message_id=message, kind="digest", channel="mail", subject="", at=now)
+            telling.end_delivery(tx, row.id, state=state, detail="550 no such user", at=now)
+    warned = [(check["name"], check["found"]) for check in ledger_cli.json("doctor") if check["state"] == "warn"]
+    assert ("channel mail", "1 delivery failed: 550 no such user") in warned
+    assert ("channel mail", "1 delivery being retried: 550 no such user") in warned
+    assert ("schedules", "no schedule selects command: broken") in warned
+    assert "the sales week" in next(found for name, found in warned if name == "brakes")
 
 
 def test_a_pin_becomes_the_line_for_the_file_and_a_short_one_is_refused(cli: Cli) -> None:

@@ -6,12 +6,17 @@ import stat
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import httpx
 import pytest
 
 from tests.cli.conftest import Cli, Instance, descendants, gone, wait_for
+from worker.cli.serving import open_instance
+from worker.doorbell import hold_home
+from worker.settings import Settings
+from worker.wiring import House
 
 pytestmark = pytest.mark.slow
 Launch = Callable[..., Instance]
@@ -40,14 +45,42 @@ def test_up_is_ready_runs_a_job_and_drains(
     assert [pid for pid in children if not gone(pid)] == []
 
 
-def test_the_link_that_up_prints_signs_in_once(cli: Cli, launch: Launch) -> None:
+def test_a_link_signs_in_once_and_up_writes_none_into_a_log(cli: Cli, launch: Launch) -> None:
     instance = launch(cli)
-    wait_for(lambda: "/login/" in instance.log.read_text())
-    link = next(word for word in instance.log.read_text().split() if "/login/" in word)
+    wait_for(lambda: "Sign in: nightshift login" in instance.log.read_text())
+    assert "/login/" not in instance.log.read_text()
+    link = cli("login").strip()
     with httpx.Client(follow_redirects=True) as browser:
         browser.get(link)
         assert browser.get(instance.facts["url"]).status_code == 200
     assert httpx.get(link).cookies.get("nightshift_session") is None
+
+
+def test_on_a_terminal_up_shows_a_link(cli: Cli) -> None:
+    ours, theirs = os.openpty()
+    process = subprocess.Popen(
+        cli.argv("up", "--port", "0", "--no-worker"), env=cli.environ, stdout=theirs, stderr=subprocess.DEVNULL
+    )
+    try:
+        os.close(theirs)
+        said = b""
+        while b"/login/" not in said:
+            said += os.read(ours, 4096)
+    finally:
+        process.terminate()
+        process.wait(60)
+        os.close(ours)
+
+
+def test_a_command_waits_for_an_up_that_has_only_begun(cli: Cli) -> None:
+    house = House(Settings(home=cli.home))
+    with hold_home(cli.home), closing(house.ledger):
+        asking = subprocess.Popen(cli.argv("run", "command", "--no-wait"), env=cli.environ, stdout=subprocess.DEVNULL)
+        with pytest.raises(subprocess.TimeoutExpired):
+            asking.wait(3)
+        open_instance(house)
+        assert asking.wait(60) == 0
+    assert cli.json("config", "show")["applied_by"] == "cli:up"
 
 
 def test_a_second_up_on_the_same_home_is_refused(cli: Cli, launch: Launch) -> None:

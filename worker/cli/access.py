@@ -17,7 +17,8 @@ def create_token(
     *,
     role: Annotated[str | None, typer.Option(help="viewer, operator, admin or n8n: a set of grants.")] = None,
     grant: Annotated[
-        list[str] | None, typer.Option(metavar="VERB[:JOBS[:ENVIRONMENTS]]", help="One grant: run:certificates,command:prod.")
+        list[str] | None,
+        typer.Option(metavar="VERB[:JOBS[:ENVIRONMENTS[:ad_hoc]]]", help="One grant: run:certificates,command:prod."),
     ] = None,
     days: Annotated[float | None, typer.Option(min=0, help="Until it expires; the setting `token_days` if left out.")] = None,
     replaces: Annotated[str | None, typer.Option(help="Id of the token that it takes over from: idempotency keys go on.")] = None,

@@ -1,5 +1,6 @@
 """The commands about tokens, links, people and keys."""
 
+from collections.abc import Collection
 from datetime import timedelta
 from typing import get_args
 
@@ -21,9 +22,12 @@ from worker.flow.signing_in import LINK_LIFETIME, make_login_link
 from worker.ledger import people
 from worker.records import ActorKind
 from worker.tokens import ROLES, Grant, Keys, Verb, grants_of_role
+from worker.tokens.grants import EVERYTHING
 
 OPERATOR = "operator"
 """Whoever can start commands in the home of an instance; needs no entry in people.toml."""
+AD_HOC = "ad_hoc"
+_GRANT_PARTS = 3
 
 
 def create_token(
@@ -34,7 +38,7 @@ def create_token(
     lifetime = timedelta(days=loaded().settings.token_days if days is None else days)
     kind = ActorKind.N8N if role == "n8n" else ActorKind.TOKEN
     replaced = _token_id(opened, replaces) if replaces else None
-    made = make_token(opened, name, _grants(role, grants), actor(), lifetime=lifetime, kind=kind, replaces=replaced)
+    made = make_token(opened, name, _grants(opened, role, grants), actor(), lifetime=lifetime, kind=kind, replaces=replaced)
     if as_json:
         show_json(shown(made.row) | {"token": made.text})
     else:
@@ -111,21 +115,26 @@ def instance_keys() -> Keys:
     return Keys(settings.home / "keys", settings.key_file)
 
 
-def _grants(role: str | None, texts: list[str]) -> list[Grant]:
+def _grants(opened: Shift, role: str | None, texts: list[str]) -> list[Grant]:
     if role is not None and role not in ROLES:
         raise Refusal(f"--role {role}: accepted are {', '.join(ROLES)}")
     named = [grant for known in ROLES if known == role for grant in grants_of_role(known)]
-    return [*named, *map(_grant, texts)]
+    return [*named, *(_grant(text, opened.jobs) for text in texts)]
 
 
-def _grant(text: str) -> Grant:
-    """`verb`, `verb:jobs`, `verb:jobs:environments`, lists with commas."""
+def _grant(text: str, jobs: Collection[str]) -> Grant:
+    """`verb`, `verb:jobs`, `verb:jobs:environments`, lists with commas; `ad_hoc` after them."""
     verb, *rest = text.split(":")
-    parts = [tuple(part.split(",")) if part else ("*",) for part in (*rest, "", "")[:2]]
+    if len(rest) > _GRANT_PARTS or rest[2:] not in ([], [AD_HOC]):
+        raise Refusal(f"--grant {text}: accepted is VERB[:JOBS[:ENVIRONMENTS[:{AD_HOC}]]], as in run:certificates:prod:{AD_HOC}")
+    parts = [tuple(part.split(",")) if part else (EVERYTHING,) for part in (*rest, "", "")[:2]]
     try:
-        return Grant.model_validate({"verb": verb, "jobs": parts[0], "environments": parts[1]})
+        grant = Grant.model_validate({"verb": verb, "jobs": parts[0], "environments": parts[1], "ad_hoc": bool(rest[2:])})
     except ValidationError:
         raise Refusal(f"--grant {text}: accepted verbs are {', '.join(get_args(Verb))}, as in run:certificates:prod") from None
+    if unknown := sorted({*grant.jobs} - {*jobs, EVERYTHING}):
+        raise Refusal(f"--grant {text}: no job is called {unknown[0]!r}: jobs are {', '.join(sorted(jobs))}, or {EVERYTHING}")
+    return grant
 
 
 def _token_id(opened: Shift, text: str) -> str:

@@ -12,19 +12,27 @@ from typing import Literal
 from sqlalchemy import select
 
 from notifications.config import build_channel
+from schedules.schedule import Schedule
 from worker import configuration, logs
 from worker.cli.auditing import unchained_for_long
 from worker.cli.opening import checked, loaded
 from worker.cli.refusals import told
 from worker.cli.serving import broker_trouble
 from worker.configuration import Configuration
+from worker.flow.errors import FlowError
+from worker.flow.nights.selecting import draw_up
+from worker.ledger import revisions, telling
 from worker.ledger.types import database_now
+from worker.records import DeliveryRow, DeliveryState
 from worker.wiring import House
 
 State = Literal["ok", "warn", "fail"]
 _SKEW = timedelta(seconds=5)
 _LITTLE_DISK_BYTES = 1 * 2**30
 _NO_DISK_BYTES = 100 * 2**20
+_FAILED_SINCE = timedelta(days=7)
+_MANY = 1000
+_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +62,7 @@ def examine() -> list[Check]:
     rest: list[tuple[str, Examination]] = [("broker", _broker), ("keys", _keys), ("files", _files)]
     if ledger[0].state == "ok":
         rest += [("clock", _clock), ("audit", _audit), ("worker", _worker), ("channels", _channels)]
+        rest += [("deliveries", _deliveries), ("brakes", _brakes), ("schedules", _unscheduled)]
     return checks + [check for name, look in rest for check in _guarded(name, look, house)]
 
 
@@ -127,7 +136,10 @@ def _files(house: House) -> Iterator[Check]:
     try:
         found = configuration.check(home, house.jobs, house.zone)
     except configuration.ConfigurationError as error:
-        yield from (Check("configuration", "fail", str(problem), "then `nightshift config apply`") for problem in error.problems)
+        yield from (
+            Check("configuration", "fail", str(problem), "correct the line, then `nightshift config apply`")
+            for problem in error.problems
+        )
         return
     entries = sum(map(len, found.estate.values()))
     advice = "" if entries else "name what to look at in estate.toml"
@@ -176,3 +188,55 @@ def _each_channel(house: House, found: Configuration) -> Iterator[Check]:
             yield Check(f"channel {name}", "fail", str(error), "set it in the environment of the relay, or correct routes.toml")
         else:
             yield Check(f"channel {name}", "ok", channel.kind)
+
+
+def _deliveries(house: House) -> Iterator[Check]:
+    """Of each channel, what it did not take: the newest stands for all."""
+    since = house.shift.clock() - _FAILED_SINCE
+    with house.ledger.read() as connection:
+        retried = telling.deliveries(connection, state=DeliveryState.SENDING, limit=_MANY)
+        failed = telling.deliveries(connection, state=DeliveryState.FAILED, limit=_MANY)
+    troubled = [("being retried", row) for row in retried if row.attempts > 1 or row.detail]
+    troubled += [("failed", row) for row in failed if row.created_at >= since]
+    groups: dict[tuple[str, str], list[DeliveryRow]] = {}
+    for what, row in troubled:
+        groups.setdefault((row.channel, what), []).append(row)
+    for (channel, what), rows in sorted(groups.items()):
+        found = f"{len(rows)} {'delivery' if len(rows) == 1 else 'deliveries'} {what}: {rows[0].detail or 'no answer'}"
+        yield Check(f"channel {channel}", "warn", found, "see that its receiver answers, or correct routes.toml")
+
+
+def _brakes(house: House) -> Iterator[Check]:
+    with house.ledger.read() as connection:
+        state = revisions.state(connection)
+    if state.frozen_by is None:
+        yield Check("brakes", "ok", "neither frozen nor killed")
+        return
+    found = f"{'killed' if state.killed else 'frozen'} by {state.frozen_by}: {state.frozen_reason}"
+    yield Check("brakes", "warn", found, "no effect step starts until `nightshift thaw --reason …`")
+
+
+def _unscheduled(house: House) -> Iterator[Check]:
+    in_force = configuration.current(house.ledger)
+    if in_force is None:
+        return
+    estate = house.shift.estate()
+    selected: dict[str, set[str]] = {}
+    for schedule in in_force[1].schedules:
+        selected.setdefault(schedule.job, set()).update(_selected(house, schedule))
+    for job in sorted(in_force[1].estate):
+        names = [name for name in estate.table(house.jobs[job]) if name not in selected.get(job, ())]
+        if names:
+            told_names = ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
+            yield Check(
+                "schedules", "warn", f"no schedule selects {job}: {told_names}", "add one in schedules/, or widen a `select`"
+            )
+
+
+def _selected(house: House, schedule: Schedule) -> set[str]:
+    """What it would look at now; nothing if it cannot run."""
+    try:
+        drafts = draw_up(house.shift, schedule).drafts
+    except FlowError:
+        return set()
+    return {entry.name for draft in drafts for entry in draft.entries}

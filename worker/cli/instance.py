@@ -1,6 +1,7 @@
 """The note that a running `nightshift up` leaves in its home and in its ready file."""
 
 import contextlib
+import fcntl
 import json
 import os
 from collections.abc import Mapping
@@ -25,6 +26,26 @@ def url_of(host: str, port: int) -> str:
     """`http://` and the address, an IPv6 one in brackets; that of all addresses is told as loopback."""
     told = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not bound
     return f"http://[{told}]:{port}" if ":" in told else f"http://{told}:{port}"
+
+
+def is_up(home: Path) -> bool:
+    """Whether `nightshift up` holds this home, ready or still starting.
+
+    The lock is tried only when its process lives: one that starts just now must not find it taken by us.
+    """
+    lock = run_folder(home) / "lock"
+    try:
+        os.kill(int(lock.read_text(encoding="utf-8")), 0)
+    except PermissionError:
+        return True
+    except (OSError, ValueError, OverflowError):
+        return False
+    with lock.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 def leave_note(home: Path, note: Mapping[str, object]) -> None:

@@ -1,5 +1,6 @@
 """The configuration commands."""
 
+from dataclasses import asdict
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -16,10 +17,16 @@ from worker.wiring import House
 
 def check(folder: Path | None, *, as_json: bool) -> None:
     """Say that the files are right, or raise what is wrong."""
-    found = read(folder)
+    try:
+        found = read(folder)
+    except configured.ConfigurationError as error:
+        if as_json:
+            show_json({"problems": [asdict(problem) for problem in error.problems]})
+        raise
     counts = {job: len(entries) for job, entries in found.estate.items()}
     if as_json:
-        show_json({"digest": found.digest, "entries": counts, "people": len(found.people), "schedules": len(found.schedules)})
+        told_of = {"digest": found.digest, "entries": counts, "people": len(found.people), "schedules": len(found.schedules)}
+        show_json(told_of | {"problems": []})
         return
     told = ", ".join(f"{number} {job}" for job, number in counts.items()) or "no entries"
     say(f"valid: {told}; {len(found.schedules)} schedules, {len(found.people)} people; digest {found.digest[:TAIL]}")

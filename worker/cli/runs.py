@@ -18,8 +18,15 @@ class FailOn(StrEnum):
     CANNOT_TELL = "cannot_tell"
 
 
+def jobs(*, as_json: Json = False) -> None:
+    """What can be run, and the parameters it takes."""
+    from worker.cli.catalogue import list_jobs
+
+    list_jobs(as_json=as_json)
+
+
 def run(
-    job: Annotated[str, typer.Argument(help="Its name; `nightshift settings` and /v1/jobs list them.")],
+    job: Annotated[str, typer.Argument(help="Its name; `nightshift jobs` lists them.")],
     *,
     entries: Annotated[str, typer.Option(help="Names of the estate, with commas; all of the job's if left out.")] = "",
     param: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="A parameter of the job.")] = None,
@@ -102,5 +109,5 @@ def cancel(
 
 def register(app: typer.Typer) -> None:
     """Put the commands of this family on `app`."""
-    for command in (run, runs, resolve, cancel):
+    for command in (jobs, run, runs, resolve, cancel):
         app.command()(command)

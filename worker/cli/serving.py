@@ -15,13 +15,13 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from worker import configuration, logs
 from worker.cli.instance import write_whole
-from worker.cli.opening import actor
 from worker.cli.refusals import Unavailable
 from worker.flow.api_tokens import create_token
 from worker.flow.presence import leave
 from worker.ledger import LedgerUnavailable, people
 from worker.ledger.schema import migrate
 from worker.loops import Loop
+from worker.records import Actor, ActorKind
 from worker.redaction import mask_urls
 from worker.tokens import grants_of_role, hash_token
 from worker.wiring import House
@@ -29,6 +29,7 @@ from worker.wiring import House
 if TYPE_CHECKING:
     from worker.cli.up import Ending
 
+UP = Actor(ActorKind.CLI, "up")
 _LOG = logs.get_log("nightshift.up")
 _LOOK_AT_FILES_SECONDS = 1.0
 _OPEN_REQUESTS_SECONDS = 5
@@ -82,7 +83,7 @@ def open_instance(house: House) -> None:
 def apply_files(house: House, note: str) -> None:
     """Put the files of the home in force. Raises `ConfigurationError`."""
     found = configuration.check(house.settings.home, house.jobs, house.zone)
-    applied = configuration.apply(house.ledger, found, actor=actor(), note=note, at=house.shift.clock())
+    applied = configuration.apply(house.ledger, found, actor=UP, note=note, at=house.shift.clock())
     if applied.changed:
         _LOG.info("configuration_applied", revision=applied.id, digest=applied.digest)
 
@@ -149,7 +150,7 @@ def operator_token(house: House) -> Path:
     path = house.settings.home / "token"
     if not _still_works(house, path):
         lifetime = timedelta(days=house.settings.token_days)
-        made = create_token(house.shift, "operator", grants_of_role("admin"), actor(), lifetime=lifetime)
+        made = create_token(house.shift, "operator", grants_of_role("admin"), UP, lifetime=lifetime)
         write_whole(path, made.text)
     path.chmod(0o600)
     return path

@@ -153,7 +153,9 @@ def tell(house: "House", ready: Ready, wishes: Wishes) -> None:
     if wishes.ready_file:
         write_whole(wishes.ready_file.absolute(), json.dumps(facts))
     _LOG.info("ready", **{name: value for name, value in facts.items() if name != "token_file"})
-    lines = [f"Nightshift is up: {ready.url}", f"Sign in (once, within 30 minutes): {login_link(house.shift, ready.url)}"]
+    # A link signs in whoever reads it: it is for eyes, never for a log.
+    way_in = f" (once, within 30 minutes): {login_link(house.shift, ready.url)}" if sys.stdout.isatty() else ": nightshift login"
+    lines = [f"Nightshift is up: {ready.url}", f"Sign in{way_in}"]
     if ready.flower:
         lines.append(f"Flower: {ready.flower}")
     with contextlib.suppress(OSError):

@@ -192,6 +192,8 @@ def _parameter(job: Job[Any], text: str) -> tuple[str, object]:
     known = job.params.model_fields.get(name)
     if known is not None and known.annotation is str:
         return name, value
+    if known is not None and known.annotation == tuple[str, ...] and not value.startswith("["):
+        return name, [part.strip() for part in value.split(",") if part.strip()]
     try:
         return name, json.loads(value)
     except ValueError:

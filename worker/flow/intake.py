@@ -195,7 +195,8 @@ def _drafts(shift: Shift, item: int, order: Order, estate: Estate) -> list[Draft
     if selection.missing:
         table = estate.table(job)
         near = difflib.get_close_matches(selection.missing[0], table, n=3)
-        hint = f"did you mean {' or '.join(near)}?" if near else f"it has {len(table)} entries"
+        there = "1 entry" if len(table) == 1 else f"{len(table)} entries"
+        hint = f"did you mean {' or '.join(near)}?" if near else f"it has {there}"
         message = f"the estate has no {job.name} entry {', '.join(map(repr, selection.missing))}: {hint}"
         raise NotFound(message, code="unknown_entry", field="params.entries")
     options = selection.params.model_dump(mode="json", exclude={"entries", "targets"}, exclude_unset=True)
