@@ -42,7 +42,7 @@ class NightApproval:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Night:
-    """All batches between two digests. Counts are of subjects, `looked_at` and `expected` of estate entries."""
+    """All batches between two digests. `expected`, `looked_at` and `ok` count each entry once, by its newest run."""
 
     since: datetime
     until: datetime
@@ -53,6 +53,10 @@ class Night:
     incomplete: Sequence[str] = ()
     """Why not everything was looked at."""
     ok: int = 0
+    muted: int = 0
+    """Findings that are kept quiet; their entries are not ok."""
+    unscheduled: Sequence[str] = ()
+    """Entries of the estate that no schedule selects."""
     new: Sequence[FindingFacts] = ()
     still_open: Sequence[FindingFacts] = ()
     resolved: Sequence[FindingFacts] = ()
@@ -69,7 +73,12 @@ class Night:
 
     @property
     def green(self) -> bool:
-        """Everything was looked at and nothing found. An empty night is not green: nobody looked."""
+        """Everything was looked at and every entry is ok. An empty night is not green: nobody looked."""
+        return self.quiet and self.ok >= self.expected
+
+    @property
+    def quiet(self) -> bool:
+        """Everything was looked at and there is nothing to tell; some of it may be muted."""
         trouble = (self.new, self.still_open, self.cannot_tell, self.needs_attention, self.failed, self.skipped)
         return self.complete and self.expected > 0 and not any(trouble)
 
@@ -112,6 +121,7 @@ def _title(night: Night) -> str:
         _count(len(night.needs_attention), "run", "needing attention"),
         _count(len(night.failed), "failed run"),
         _count(len(night.skipped), "skipped run"),
+        f"{night.muted} muted" if night.muted else "",
         f"{night.ok} ok" if night.ok else "",
     ]
     return f"{name}: {', '.join(filter(None, counts)) or 'nothing was looked at'}"
@@ -133,7 +143,7 @@ def _severity(night: Night) -> str:
         return max(open_findings, key=SEVERITIES.index)
     if night.green:
         return "ok"
-    return "cannot_tell"
+    return "info" if night.quiet and night.muted else "cannot_tell"
 
 
 def _sections(night: Night) -> list[Section]:
@@ -157,7 +167,8 @@ def _findings(night: Night, findings: Sequence[FindingFacts]) -> list[Line]:
 
 def _finding(finding: FindingFacts) -> str:
     owner = f", {finding.owner}" if finding.owner else ""
-    return f"{finding.severity}: {finding.title} [{finding.reason}] ({finding.environment}{owner})"
+    acknowledged = f", acknowledged by {finding.state_by or 'somebody'}" if finding.state == "acknowledged" else ""
+    return f"{finding.severity}: {finding.title} [{finding.reason}] ({finding.environment}{owner}){acknowledged}"
 
 
 def _unknown(night: Night, unknown: NightUnknown) -> Line:
@@ -183,7 +194,13 @@ def _fields(night: Night) -> list[Field]:
         Field("Looked at", f"{night.looked_at} of {_count(night.expected, 'entry', plural='entries')}"),
         Field("Ok", str(night.ok)),
         Field("From, until", f"{since}, {until}"),
+        *([Field("Watched by no schedule", _named(night.unscheduled))] if night.unscheduled else []),
     ]
+
+
+def _named(names: Sequence[str]) -> str:
+    more = f" and {len(names) - LIST_LIMIT} more" if len(names) > LIST_LIMIT else ""
+    return ", ".join(names[:LIST_LIMIT]) + more
 
 
 def _facts(night: Night) -> dict[str, object]:
@@ -199,6 +216,8 @@ def _facts(night: Night) -> dict[str, object]:
         "looked_at": night.looked_at,
         "incomplete": list(night.incomplete),
         "ok": night.ok,
+        "muted": night.muted,
+        "unscheduled": list(night.unscheduled),
         "new": of(night.new),
         "still_open": of(night.still_open),
         "resolved": of(night.resolved),

@@ -30,6 +30,8 @@ class FindingFacts:
     owner: str
     labels: Mapping[str, str] = field(default_factory=dict)
     state: Literal["open", "acknowledged", "muted", "resolved"] = "open"
+    state_by: str | None = None
+    """Who acknowledged or muted it."""
     opened_at: datetime
     """When it was opened last: a finding that comes back is told anew."""
     resolved_at: datetime | None = None

@@ -14,7 +14,7 @@ from worker.flow.errors import Refused
 from worker.flow.signing_in import spend_login_link
 from worker.ledger import audit_rows, findings, runs
 from worker.ledger.rows import new_id
-from worker.records import FindingRow, FindingState, RunState
+from worker.records import FindingKind, FindingRow, FindingState, RunState
 
 HTML = {"Accept": "text/html"}
 LIMIT = 30 * 1024
@@ -189,6 +189,16 @@ def test_a_run_page_tells_its_story(ana: httpx.Client) -> None:
         assert told in page
     assert "data-live" not in page
     assert ana.get(f"/runs/{run}/live").headers["x-live"] == "over"
+
+
+def test_a_run_page_counts_findings_apart_from_what_could_not_be_told(house: House, ana: httpx.Client) -> None:
+    with house.shift.ledger.transaction() as tx:
+        [found] = [row for row in findings.listing(tx) if row.kind is FindingKind.FINDING]
+        untold = replace(found, id="untold", key="cannot_tell:hinge", kind=FindingKind.CANNOT_TELL)
+        findings.insert_finding(tx, untold)
+    pages = [ana.get(f"/runs/{run}").text for run in ids_in(ana.get("/runs?job=doors").text, "runs")]
+    headings = [re.findall(r"<h2>((?:Findings|Cannot tell) <small>[^<]*)</small>", page) for page in pages]
+    assert sorted(headings) == [["Cannot tell <small>1"], ["Findings <small>1, 1 cannot tell"]]
 
 
 def test_a_queued_run_lives_and_is_cancelled_by_form(house: House, ana: httpx.Client) -> None:

@@ -55,6 +55,8 @@ def test_an_incomplete_night_says_so_and_why() -> None:
         {"needs_attention": [RUN]},
         {"failed": [RUN]},
         {"skipped": [RUN]},
+        {"ok": 97},
+        {"ok": 97, "muted": 1},
         {"expected": 0, "looked_at": 0, "ok": 0},
     ],
 )
@@ -87,6 +89,29 @@ def test_findings_are_listed_worst_first_with_their_pages() -> None:
 
     assert [line.url for line in lines(digest, "Still open")] == [f"{CONSOLE}/findings/b", f"{CONSOLE}/findings/a"]
     assert lines(digest, "Still open")[0].text == "critical: www.example.org expired 2 days ago [expired] (production, web)"
+
+
+def test_an_acknowledged_finding_says_by_whom() -> None:
+    digest = digest_message(night(ok=97, still_open=[finding(state="acknowledged", state_by="person:ana")]))
+
+    assert [line.text for line in lines(digest, "Still open")] == [
+        "high: www.example.org expired 2 days ago [expired] (production, web), acknowledged by person:ana"
+    ]
+
+
+def test_entries_that_no_schedule_watches_are_one_field_of_at_most_fifteen_names() -> None:
+    few = digest_message(night(unscheduled=["command/backups"]))
+    many = digest_message(night(unscheduled=[f"hosts/h{n:02}" for n in range(20)]))
+
+    assert [field.value for field in few.fields if field.label == "Watched by no schedule"] == ["command/backups"]
+    assert next(field.value for field in many.fields if field.label.startswith("Watched")).endswith("hosts/h14 and 5 more")
+    assert all(field.label != "Watched by no schedule" for field in digest_message(NIGHT).fields)
+
+
+def test_a_night_that_found_only_what_is_muted_says_so_and_is_no_alarm() -> None:
+    digest = digest_message(night(ok=97, muted=1))
+
+    assert (digest.title, digest.severity) == ("Night of 20 Nov: 1 muted, 97 ok", "info")
 
 
 def test_an_approval_says_for_whom_it_waits_and_until_when() -> None:

@@ -50,7 +50,7 @@ class BatchView:
 
     @property
     def looked_at(self) -> int:
-        """As the digest counts: what a run that was cut short could not tell may be what it did not come to."""
+        """Entries of this batch. What a run that was cut short could not tell may be what it did not come to."""
         told = sum(number for tally in self.tallies for name, number in tally.counts.items() if name != "cannot_tell")
         return told + sum(tally.counts.get("cannot_tell", 0) for tally in self.tallies if tally.state is RunState.SUCCEEDED)
 

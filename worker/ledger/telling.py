@@ -1,15 +1,16 @@
 """Deliveries and nights: what was said to whom, and what a digest covered."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, func, select, update
+from sqlalchemy import Connection, Select, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from worker.ledger.findings import OPEN_STATES
 from worker.ledger.rows import new_id, record
-from worker.ledger.tables import BATCHES, DELIVERIES, NIGHTS, RUNS
+from worker.ledger.tables import BATCHES, DELIVERIES, FINDINGS, NIGHTS, RUNS
 from worker.records import DeliveryRow, DeliveryState, Run, RunState
 
 
@@ -117,34 +118,37 @@ def night(connection: Connection, fire_key: str) -> tuple[str, datetime, datetim
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RunsAlike:
-    """Runs of one night that are alike in job, state and reason."""
+class RunOfNight:
+    """A run, and the entries that it was to look at."""
 
+    id: str
     job: str
+    environment: str
     state: RunState
     reason: str | None
-    runs: int
-    entries_expected: int
-    counts: Mapping[str, int]
-    """Numbers of entries by outcome, over all these runs."""
+    entries: Sequence[str]
 
 
-def runs_between(connection: Connection, since: datetime, until: datetime) -> list[RunsAlike]:
-    """The runs of the batches made in `[since, until)`, grouped in the database: a night may have ten thousand."""
-    alike = (RUNS.c.job, RUNS.c.state, RUNS.c.reason, RUNS.c.counts)
-    numbers = (func.count().label("runs"), func.sum(RUNS.c.entries_expected).label("expected"))
-    rows = connection.execute(_of_night(select(*alike, *numbers), since, until).group_by(*alike).order_by(*alike[:3]))
-    return [
-        RunsAlike(
+def runs_between(connection: Connection, since: datetime, until: datetime) -> Iterator[RunOfNight]:
+    """The runs of the batches made in `[since, until)`, newest first."""
+    asked = (RUNS.c.id, RUNS.c.job, RUNS.c.environment, RUNS.c.state, RUNS.c.reason, RUNS.c.params, RUNS.c.entries_expected)
+    newest_first = (RUNS.c.created_at.desc(), RUNS.c.id.desc())
+    for row in connection.execute(_of_night(select(*asked), since, until).order_by(*newest_first)):
+        names = [*row.params.get("entries", ()), *(target["name"] for target in row.params.get("targets", ()))]
+        yield RunOfNight(
+            id=row.id,
             job=row.job,
+            environment=row.environment,
             state=RunState(row.state),
             reason=row.reason,
-            runs=row.runs,
-            entries_expected=int(row.expected),
-            counts={outcome: number * row.runs for outcome, number in row.counts.items()},
+            entries=names or [row.job] * min(row.entries_expected, 1),
         )
-        for row in rows
-    ]
+
+
+def troubled_entries(connection: Connection) -> frozenset[tuple[str, str]]:
+    """(job, entry) of everything that has an open finding, or could not be told about."""
+    rows = connection.execute(select(FINDINGS.c.job, FINDINGS.c.entry).where(FINDINGS.c.state.in_(OPEN_STATES)).distinct())
+    return frozenset((row.job, row.entry) for row in rows)
 
 
 def runs_in_state(connection: Connection, since: datetime, until: datetime, state: RunState, limit: int = 1000) -> list[Run]:

@@ -12,7 +12,7 @@ from worker.api.reading import RunFilter, visible_findings, visible_run, visible
 from worker.flow import verbs
 from worker.ledger import audit_rows, batches, keepings
 from worker.ledger.findings import OPEN_STATES
-from worker.records import FindingState, Run, RunState
+from worker.records import FindingKind, FindingState, Run, RunState
 
 PAGE = 40
 LINES = 60
@@ -60,6 +60,7 @@ def _living(connection: Connection, visitor: Visitor, run: Run) -> dict[str, Any
         "artifacts": keepings.artifacts_of(connection, run.id)[:LISTED_FINDINGS],
         "findings": found[:LISTED_FINDINGS],
         "findings_total": len(found),
+        "untold": sum(row.kind is FindingKind.CANNOT_TELL for row in found),
     }
 
 

@@ -1,7 +1,8 @@
 """The first page: how the night stands."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from functools import partial
 
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
@@ -10,7 +11,8 @@ from sqlalchemy import Connection
 from worker.api.console.page import Looks
 from worker.api.reading import BatchView, RunFilter, ScheduleView, visible_batches, visible_findings, visible_runs
 from worker.api.reading import visible_schedules as _schedules
-from worker.flow.nights.report import night_start
+from worker.flow.nights.coverage import coverage
+from worker.flow.nights.report import is_new, night_start
 from worker.ledger import batches, telling
 from worker.records import FindingKind, FindingRow, FindingState, Run, RunState
 
@@ -24,6 +26,9 @@ class Tonight:
     """Everything since `since`."""
 
     since: datetime
+    expected: int
+    looked_at: int
+    """Entries, each once."""
     batches: list[BatchView]
     new: list[FindingRow]
     still_open: list[FindingRow]
@@ -34,14 +39,6 @@ class Tonight:
     troubled: list[Run]
     """Failed, or waiting for a person."""
     next_fires: list[tuple[datetime, ScheduleView]]
-
-    @property
-    def expected(self) -> int:
-        return sum(view.batch.entries_expected for view in self.batches)
-
-    @property
-    def looked_at(self) -> int:
-        return sum(view.looked_at for view in self.batches)
 
 
 @router.get("/", response_class=HTMLResponse)
@@ -59,12 +56,16 @@ def _tonight(visitor: Looks) -> Tonight:
         queued, _ = visible_runs(connection, caller, RunFilter(state=RunState.QUEUED), limit=1000)
         running, _ = visible_runs(connection, caller, RunFilter(state=RunState.RUNNING), limit=LISTED)
         views = visible_batches(connection, caller, since=since, limit=50)
+        just_now = now + timedelta.resolution  # what was asked for this very instant is of this night too
+        covered = coverage(visitor.here.shift, connection, since, just_now, partial(caller.may, "read"))
         fires = [(at, view) for view in _schedules(visitor.here, connection, caller, fires=1) for at in view.next_at]
         return Tonight(
             since=since,
+            expected=covered.expected,
+            looked_at=covered.looked_at,
             batches=views,
-            new=[row for row in told if row.opened_at >= since],
-            still_open=[row for row in told if row.opened_at < since],
+            new=[row for row in told if is_new(row, since)],
+            still_open=[row for row in told if not is_new(row, since)],
             resolved=visible_findings(connection, caller, states=(FindingState.RESOLVED,), touched_since=since),
             cannot_tell=[row for row in open_findings if row.kind is FindingKind.CANNOT_TELL],
             running=running,

@@ -58,7 +58,7 @@ def close_night(shift: Shift, routing: RoutesConfig, console_url: str, due: Due,
         since = night_start(tx, due.at)
         if since >= due.at:
             return None
-        night = night_between(tx, since, due.at, routing.digest.timezone, console_url)
+        night = night_between(shift, tx, since, due.at, routing.digest.timezone, console_url)
         message = digest_message(night)
         content = {"message": MESSAGE.dump_python(message, mode="json"), "summary": _summary(night)}
         if not telling.close_night(tx, fire_key=due.fire_key, since=night.since, until=night.until, content=content):

@@ -1,6 +1,6 @@
 """A night as the digest and the console tell it, put together from the ledger. Reads only."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import datetime, timedelta, tzinfo
 
 from sqlalchemy import Connection
@@ -8,9 +8,9 @@ from sqlalchemy import Connection
 from notifications.config import RoutesConfig
 from notifications.digest import Night, NightRun, NightUnknown
 from notifications.findings import FindingFacts
+from worker.flow.nights.coverage import coverage, unscheduled
 from worker.flow.shift import Shift
 from worker.ledger import batches, findings, runs, telling
-from worker.ledger.telling import RunsAlike
 from worker.records import FindingKind, FindingRow, FindingState, Run, RunState
 
 NIGHT_INCOMPLETE = "night_incomplete"
@@ -23,7 +23,7 @@ def night_so_far(shift: Shift, routing: RoutesConfig, console_url: str) -> Night
     """The night that goes on: since the last one was closed, as it stands now."""
     now = shift.clock()
     with shift.ledger.read() as connection:
-        return night_between(connection, night_start(connection, now), now, routing.digest.timezone, console_url)
+        return night_between(shift, connection, night_start(connection, now), now, routing.digest.timezone, console_url)
 
 
 def night_start(connection: Connection, until: datetime) -> datetime:
@@ -34,21 +34,25 @@ def night_start(connection: Connection, until: datetime) -> datetime:
     return batches.first_created_at(connection) or until - _FIRST_NIGHT
 
 
-def night_between(connection: Connection, since: datetime, until: datetime, zone: tzinfo, console_url: str) -> Night:
+def night_between(
+    shift: Shift, connection: Connection, since: datetime, until: datetime, zone: tzinfo, console_url: str
+) -> Night:
     """The batches made in `[since, until)` as they stand now, and all findings that are open or were resolved then."""
-    alike = telling.runs_between(connection, since, until)
+    covered = coverage(shift, connection, since, until)
     open_rows = [row for row in findings.listing(connection, states=_TOLD, limit=_MOST_LISTED) if row.opened_at < until]
     trouble = [row for row in open_rows if row.kind is FindingKind.FINDING and row.key != NIGHT_INCOMPLETE]
     return Night(
         since=since,
         until=until,
         zone=zone,
-        expected=sum(group.entries_expected for group in alike),
-        looked_at=sum(_looked_at(group) for group in alike),
-        incomplete=_why_incomplete(alike),
-        ok=sum(group.counts.get("ok", 0) for group in alike),
-        new=[facts_of(row) for row in trouble if row.opened_at >= since],
-        still_open=[facts_of(row) for row in trouble if row.opened_at < since],
+        expected=covered.expected,
+        looked_at=covered.looked_at,
+        incomplete=covered.why_incomplete(),
+        ok=covered.ok,
+        muted=_muted(connection),
+        unscheduled=unscheduled(shift),
+        new=[facts_of(row) for row in trouble if is_new(row, since)],
+        still_open=[facts_of(row) for row in trouble if not is_new(row, since)],
         resolved=[facts_of(row) for row in _resolved(connection, since, until)],
         cannot_tell=[_unknown(row) for row in open_rows if row.kind is FindingKind.CANNOT_TELL],
         needs_attention=_listed(runs.listing(connection, state=RunState.NEEDS_ATTENTION, limit=_MOST_LISTED)),
@@ -56,6 +60,11 @@ def night_between(connection: Connection, since: datetime, until: datetime, zone
         skipped=_listed(telling.runs_in_state(connection, since, until, RunState.SKIPPED)),
         console_url=console_url,
     )
+
+
+def is_new(row: FindingRow, since: datetime) -> bool:
+    """Whether nobody was told of it before; whoever acknowledged it knows of it."""
+    return row.opened_at >= since and row.state is FindingState.OPEN
 
 
 def facts_of(row: FindingRow) -> FindingFacts:
@@ -73,6 +82,7 @@ def facts_of(row: FindingRow) -> FindingFacts:
         owner=row.owner,
         labels=row.labels,
         state=row.state.value,
+        state_by=row.state_by,
         opened_at=row.opened_at,
         resolved_at=row.resolved_at,
         recheck=row.recheck,
@@ -87,34 +97,8 @@ def _resolved(connection: Connection, since: datetime, until: datetime) -> list[
     return [row for row in own if row.resolved_at is not None and since <= row.resolved_at < until]
 
 
-def _looked_at(group: RunsAlike) -> int:
-    """Of a run that ended well, what it could not tell was looked at too; of one cut short, that may be the rest of it."""
-    sure = group.counts.get("ok", 0) + group.counts.get("finding", 0)
-    return sure + group.counts.get("cannot_tell", 0) if group.state is RunState.SUCCEEDED else sure
-
-
-def _why_incomplete(alike: Sequence[RunsAlike]) -> list[str]:
-    """One line for each sort of run that did not look at all that it should have."""
-    numbers: dict[tuple[str, RunState, str | None], tuple[int, int]] = {}
-    for group in alike:
-        missing = group.entries_expected - _looked_at(group)
-        if missing > 0:
-            sort = (group.job, group.state, group.reason)
-            entries, made = numbers.get(sort, (0, 0))
-            numbers[sort] = (entries + missing, made + group.runs)
-    return [
-        f"{_count(entries, 'entry', 'entries')} of {job}: {_count(made, 'run', 'runs')} {_state(state, reason)}"
-        for (job, state, reason), (entries, made) in numbers.items()
-    ]
-
-
-def _count(number: int, one: str, many: str) -> str:
-    return f"{number} {one if number == 1 else many}"
-
-
-def _state(state: RunState, reason: str | None) -> str:
-    shown = f"still {state}" if not state.terminal else state.replace("_", " ")
-    return f"{shown} ({reason})" if reason else shown
+def _muted(connection: Connection) -> int:
+    return sum(number for (state, _), number in findings.counts(connection).items() if state == FindingState.MUTED)
 
 
 def _unknown(row: FindingRow) -> NightUnknown:

@@ -22,7 +22,7 @@ class Work:
 def draw_up(shift: Shift, schedule: Schedule) -> Work:
     """Raises `NotFound` when the job is gone, `Invalid` when nothing is selected or the job refuses the parameters."""
     estate = shift.estate()
-    entries = _selected(shift, schedule, estate)
+    entries = selected(shift, schedule, estate)
     if not entries:
         message = f"{schedule.name} selects none of the {len(estate.table(shift.jobs[schedule.job]))} {schedule.job} entries"
         raise Invalid(message, code="nothing_selected", field="schedule")
@@ -31,7 +31,8 @@ def draw_up(shift: Shift, schedule: Schedule) -> Work:
     return Work(order=order, drafts=drafts, estate=estate)
 
 
-def _selected(shift: Shift, schedule: Schedule, estate: Estate) -> list[Entry]:
+def selected(shift: Shift, schedule: Schedule, estate: Estate) -> list[Entry]:
+    """In the file's order. Raises `NotFound` when the job is gone."""
     table = estate.table(job_named(shift, schedule.job))
     return [entry for entry in table.values() if _accepts(schedule.select, entry)]
 

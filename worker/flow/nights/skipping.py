@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from schedules.schedule import Due, Schedule
+from tasks.model import Json
 from worker.flow.intake import Enqueued
 from worker.flow.nights.selecting import Work
 from worker.flow.shift import Shift
@@ -69,7 +70,7 @@ def _run(schedule: Schedule, batch: Batch, why: NotRun, default_environment: str
         trigger=batch.trigger,
         environment=environments.pop() if len(environments) == 1 else default_environment,
         owner=owners.pop() if len(owners) == 1 else "",
-        params={key: jsonable(value) for key, value in schedule.parameters.items()},
+        params=_params(schedule, [entry.name for entry in entries]),
         state=RunState.SKIPPED,
         reason=why.reason,
         summary=why.detail,
@@ -79,6 +80,12 @@ def _run(schedule: Schedule, batch: Batch, why: NotRun, default_environment: str
         created_at=batch.created_at,
         ended_at=batch.ended_at,
     )
+
+
+def _params(schedule: Schedule, names: list[str]) -> dict[str, Json]:
+    """As of a run that is run; the night counts the entries by their names."""
+    params = {key: jsonable(value) for key, value in schedule.parameters.items()}
+    return {**params, "entries": names} if names else params
 
 
 def _entries(work: Work) -> int:
