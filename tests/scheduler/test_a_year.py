@@ -123,8 +123,8 @@ def test_a_year_with_both_clock_changes_fires_everything_once(ledger_url: str, t
     what = Play(first, last)
     chaos = play(ledger_url, tmp_path, what)
     check(ledger_url, what)
-    assert chaos.kills > 5
-    assert chaos.stops > 5
+    assert chaos.kills > 1
+    assert chaos.stops > 1
 
 
 @pytest.mark.soak

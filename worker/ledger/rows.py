@@ -56,7 +56,9 @@ def _typed(enum: type | None, value: Any) -> Any:
 
 
 def new_id() -> str:
-    """A UUIDv7 (RFC 9562 §5.7): sorts by the time it was made, to the millisecond."""
-    milliseconds = time.time_ns() // 1_000_000
-    value = milliseconds << 80 | 0x7 << 76 | randbits(12) << 64 | 0b10 << 62 | randbits(62)
+    """A UUIDv7 (RFC 9562 §5.7) that sorts by the time it was made: the twelve bits after the version are fractions of the
+    millisecond (§6.2, method 3), so that one process makes them in order.
+    """
+    milliseconds, rest = divmod(time.time_ns(), 1_000_000)
+    value = milliseconds << 80 | 0x7 << 76 | (rest << 12) // 1_000_000 << 64 | 0b10 << 62 | randbits(62)
     return str(uuid.UUID(int=value))
