@@ -1,4 +1,4 @@
-"""What a night covered: each entry once, by the newest run that was to look at it. Reads only."""
+"""What a night covered: each entry once, by the newest run that ended with a word about it. Reads only."""
 
 from collections.abc import Callable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
@@ -72,7 +72,9 @@ def coverage(
     for run in telling.runs_between(connection, since, until):
         if sees(run.job, run.environment):
             for name in run.entries:
-                newest.setdefault((run.job, name), run)
+                held = newest.get((run.job, name))
+                if held is None or (_says_nothing(held) and not _says_nothing(run)):
+                    newest[run.job, name] = run
     uncovered: dict[EntryKey, str] = {}
     for schedule in _late(shift, connection, until):
         for entry in _selected(shift, schedule, shift.estate()):
@@ -108,6 +110,11 @@ def _selected(shift: Shift, schedule: Schedule, estate: Estate) -> list[Entry]:
         return selected(shift, schedule, estate)
     except FlowError:  # its job is gone
         return []
+
+
+def _says_nothing(run: RunOfNight) -> bool:
+    """On its way, or left out: of a schedule of every minute there is always one, and it hides no look that was taken."""
+    return not run.state.terminal or run.state is RunState.SKIPPED
 
 
 def _looked_at(run: RunOfNight) -> bool:
