@@ -457,3 +457,9 @@ def test_progress_that_is_no_number_fails_the_job_and_not_its_heartbeat(rig: Rig
     [outcome] = rig.look(entries=["a"])
     assert outcome is not None
     assert (outcome.state, outcome.reason) == (RunState.FAILED, "job_error")
+
+
+def test_a_target_of_a_request_is_looked_at_like_any_entry(rig: Rig, script: Script) -> None:
+    script["once"] = found
+    outcome = only(rig.look(targets=[{"name": "once"}, {"name": "twice"}]))
+    assert (outcome.state, outcome.verdict, outcome.summary) == (RunState.SUCCEEDED, Verdict.FINDINGS, "1 ok, 1 finding")

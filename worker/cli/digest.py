@@ -15,6 +15,7 @@ def digest(
     """The night so far, as its digest would tell it. With `--now` it ends here; the morning's digest tells of the rest."""
     from notifications.digest import digest_message
     from notifications.render import text
+    from worker.cli.instance import console_url
     from worker.cli.opening import actor, house
     from worker.cli.printing import say, show_json
     from worker.flow.errors import Refused
@@ -24,12 +25,12 @@ def digest(
     opened = house()
     routing = opened.routing()
     if now:
-        closed = close_night_now(opened.shift, routing, opened.console_url, actor())
+        closed = close_night_now(opened.shift, routing, console_url(opened.settings), actor())
         if closed is None:
             raise Refused("the night was closed a moment ago: there is nothing new to tell")
         message = closed.message
     else:
-        message = digest_message(night_so_far(opened.shift, routing, opened.console_url))
+        message = digest_message(night_so_far(opened.shift, routing, console_url(opened.settings)))
     if as_json:
         show_json(shown(message))
         return

@@ -90,7 +90,7 @@ class Draft:
     def params(self) -> dict[str, Any]:
         """Only names of the estate are kept: a run reads its entries from the configuration in force."""
         if self.ad_hoc:
-            return {**self.options, "targets": [entry.model_dump(mode="json") for entry in self.entries]}
+            return {**self.options, "targets": [entry.model_dump(mode="json", exclude_unset=True) for entry in self.entries]}
         return {**self.options, "entries": [entry.name for entry in self.entries]}
 
 
