@@ -5,12 +5,14 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, bindparam, case, delete, func, insert, or_, select, update
 
+from tasks.model import Severity
 from worker.ledger.rows import record
 from worker.ledger.tables import FINDINGS, TELLINGS
 from worker.records import FindingRow, FindingState
 
+_RANK = case({severity.value: severity.rank for severity in Severity}, value=FINDINGS.c.severity, else_=-1)
 OPEN_STATES = (FindingState.OPEN, FindingState.ACKNOWLEDGED, FindingState.MUTED)
 
 
@@ -101,8 +103,12 @@ def listing(
     touched_since: datetime | None = None,
     limit: int = 500,
 ) -> list[FindingRow]:
-    """Newest first. `run_id`: that run saw it last; `touched_since`: opened or resolved since then."""
-    statement = select(FINDINGS).where(FINDINGS.c.state.in_(states)).order_by(FINDINGS.c.opened_at.desc(), FINDINGS.c.id)
+    """Worst first, then newest, so that `limit` cuts off the mildest.
+
+    `run_id`: that run saw it last; `touched_since`: opened or resolved since then.
+    """
+    ordered = (_RANK.desc(), FINDINGS.c.opened_at.desc(), FINDINGS.c.id)
+    statement = select(FINDINGS).where(FINDINGS.c.state.in_(states)).order_by(*ordered)
     if job is not None:
         statement = statement.where(FINDINGS.c.job == job)
     if environment is not None:
