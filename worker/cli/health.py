@@ -12,15 +12,13 @@ from typing import Literal
 from sqlalchemy import select
 
 from notifications.config import build_channel
-from schedules.schedule import Schedule
 from worker import configuration, logs
 from worker.cli.auditing import unchained_for_long
 from worker.cli.opening import checked, loaded
 from worker.cli.refusals import told
 from worker.cli.serving import broker_trouble
 from worker.configuration import Configuration
-from worker.flow.errors import FlowError
-from worker.flow.nights.selecting import draw_up
+from worker.flow.nights.coverage import unscheduled
 from worker.ledger import revisions, telling
 from worker.ledger.types import database_now
 from worker.records import DeliveryRow, DeliveryState
@@ -217,26 +215,10 @@ def _brakes(house: House) -> Iterator[Check]:
 
 
 def _unscheduled(house: House) -> Iterator[Check]:
-    in_force = configuration.current(house.ledger)
-    if in_force is None:
-        return
-    estate = house.shift.estate()
-    selected: dict[str, set[str]] = {}
-    for schedule in in_force[1].schedules:
-        selected.setdefault(schedule.job, set()).update(_selected(house, schedule))
-    for job in sorted(in_force[1].estate):
-        names = [name for name in estate.table(house.jobs[job]) if name not in selected.get(job, ())]
-        if names:
-            told_names = ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
-            yield Check(
-                "schedules", "warn", f"no schedule selects {job}: {told_names}", "add one in schedules/, or widen a `select`"
-            )
-
-
-def _selected(house: House, schedule: Schedule) -> set[str]:
-    """What it would look at now; nothing if it cannot run."""
-    try:
-        drafts = draw_up(house.shift, schedule).drafts
-    except FlowError:
-        return set()
-    return {entry.name for draft in drafts for entry in draft.entries}
+    by_job: dict[str, list[str]] = {}
+    for entry in unscheduled(house.shift):
+        job, _, name = entry.partition("/")
+        by_job.setdefault(job, []).append(name)
+    for job, names in sorted(by_job.items()):
+        told_names = ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
+        yield Check("schedules", "warn", f"no schedule selects {job}: {told_names}", "add one in schedules/, or widen a `select`")
