@@ -30,6 +30,8 @@ class Entry(BaseModel):
 
     estate_only: ClassVar[frozenset[str]] = frozenset()
     """Keys that only the operator may set, not the target of a request: files of the worker's own, for one."""
+    write_only: ClassVar[frozenset[str]] = frozenset()
+    """Keys whose secret references only `apply` may read."""
 
 
 class Log(Protocol):
@@ -165,6 +167,8 @@ class Command:
     timeout: timedelta
     output_limit_bytes: int
     memory_limit_bytes: int | None
+    outlives: bool = False
+    """It ends within its time-out even if we die meanwhile: a change cut off half-way is worse than one nobody watched."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,11 +183,33 @@ class CommandResult:
     elapsed: timedelta
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Process:
+    """One process of one host, told apart from every other that ever had its number."""
+
+    host: str
+    boot_id: str
+    pid_namespace: str
+    pid: int
+    started: str
+    """Field 22 of /proc/PID/stat; empty where there is none."""
+
+
 class Commands(Protocol):
     """Runs programs of the estate in a session of their own and leaves none of them behind."""
 
-    def run(self, command: Command, *, cancelled: Callable[[], bool] = lambda: False) -> CommandResult:
-        """Raises `ProviderError(stage="start")` when the program cannot be started."""
+    def run(
+        self,
+        command: Command,
+        *,
+        cancelled: Callable[[], bool] = lambda: False,
+        before_start: Callable[[Process], None] | None = None,
+    ) -> CommandResult:
+        """Raises `ProviderError(stage="start")` when the program cannot be started.
+
+        `before_start` is told the process that will keep the program until its end, before the program exists; if it
+        raises, the program is never started.
+        """
         ...
 
 
@@ -242,7 +268,11 @@ class Context:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApplyContext(Context):
-    """What `apply` alone gets: the same, with write credentials behind its providers."""
+    """What `apply` alone gets: the same, with write credentials behind its providers.
+
+    `commands` commits the process of a program to the ledger before it starts it; `secrets` also reads the references
+    that stand under a key of the entry's `write_only`.
+    """
 
     idempotency_key: str
     """`run_id:step`, for targets that can take one."""

@@ -3,6 +3,7 @@
 TaskError
 ├── EntryError          an estate entry or a parameter that the job cannot work with
 ├── ProviderError       an outside system answered badly or not at all (`stage`, `retryable`)
+├── StepFailed          a step of a plan was tried and failed
 ├── LoadError           a job, provider or channel that cannot be loaded, or a package that shadows ours
 └── Cancelled           the run was cancelled, drained or lost its lease; raised by `ctx.checkpoint()`
 """
@@ -23,6 +24,10 @@ class ProviderError(TaskError):
         super().__init__(message)
         self.stage = stage
         self.retryable = retryable
+
+
+class StepFailed(TaskError):  # noqa: N818 - states a condition
+    """A step of a plan was tried and failed: known to have ended, and nothing of it still goes on."""
 
 
 class LoadError(TaskError):

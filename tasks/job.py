@@ -8,7 +8,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from tasks.context import ApplyContext, Context, Entry
-from tasks.model import Answer, Finding, Ok, Plan, ProbeVerdict, Receipt, Step, Verification
+from tasks.model import Answer, Finding, Ok, Plan, ProbeVerdict, Receipt, Simulation, Step, Verification
 
 
 class Params(BaseModel):
@@ -29,8 +29,11 @@ P_contra = TypeVar("P_contra", bound=Params, contravariant=True)
 class Proposer(Protocol[P_contra]):
     """A remedy without `apply`: its requests always behave as in mode `propose`."""
 
-    def plan(self, ctx: Context, params: P_contra, findings: Sequence[Finding]) -> Plan | None:
-        """The changes that would mend `findings`; reads only. None: nothing to do."""
+    def plan(self, ctx: Context, params: P_contra, findings: Sequence[Finding]) -> tuple[Plan, Simulation] | None:
+        """The changes that would mend `findings`, which are of one entry, subject and cause; reads only. None: nothing to do.
+
+        Called again right before the run, on the same findings: for an unchanged world it must give the same plan.
+        """
         ...
 
 
@@ -38,11 +41,14 @@ class Remedy(Proposer[P_contra], Protocol[P_contra]):
     """The part of a job that can plan, apply and verify."""
 
     def apply(self, ctx: ApplyContext, step: Step) -> Receipt:
-        """Make one outside change; the only method that changes the world. May run twice with the same key."""
+        """Make one outside change; the only method that changes the world. May run twice with the same key.
+
+        Raises `StepFailed` when the change was tried and failed. After any other exception the probe is asked.
+        """
         ...
 
     def verify(self, ctx: Context, plan: Plan, receipts: Sequence[Receipt]) -> Verification:
-        """Look again; trusts nothing that `apply` said."""
+        """Look again; trusts nothing that `apply` said. Also called after a rollback, with the reverse steps as the plan's."""
         ...
 
     def probe(self, ctx: Context, step: Step) -> ProbeVerdict:

@@ -109,14 +109,36 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """The ordered changes that would mend findings; immutable. `scope` and `account` say where it may act."""
+    """The ordered changes that would mend findings of one subject and cause; immutable.
+
+    The digest that people approve covers all of it: no clock values and no prose; a secret as its reference and a keyed hash.
+    """
 
     job: str
     scope: str
+    """What it may touch, e.g. a host, a zone, a stack."""
     account: str
+    """As whom it acts there, e.g. a cloud account, a user of this machine."""
     finding_keys: tuple[str, ...]
     steps: tuple[Step, ...]
+    rollback: tuple[Step, ...] = ()
+    """Reverse steps, approved beforehand; `depends_on` names the step that each takes back. Applied only when the
+    verification does not say `verified`; only those of steps that happened."""
     parameters: Mapping[str, Json] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Simulation:
+    """What a plan would do, for people: kept beside the plan, outside its digest."""
+
+    summary: str
+    """One line: `renew the certificate of www.example.com:443 with certbot, then reload nginx`."""
+    text: str
+    """As long as need be; lines that begin with `+`, `-` or `~` are coloured. No secrets."""
+    irreversible: tuple[str, ...] = ()
+    """What cannot be undone, a sentence each."""
+    soft_pins: Mapping[str, Json] = field(default_factory=dict)
+    """Commit, state hash, tool versions: what may move between the yes and the run as long as the change set stays the same."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

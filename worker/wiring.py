@@ -238,6 +238,8 @@ def estate_of(found: configuration.Configuration, revision: int | None, jobs: di
         defaults=found.defaults.model_dump(),
         modes=dict(found.modes),
         schedules={schedule.name: schedule for schedule in found.schedules},
+        policy=found.policy,
+        people=found.people,
     )
 
 

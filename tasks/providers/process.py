@@ -20,8 +20,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import IO, Literal
 
-from tasks.context import Command, CommandResult
+from tasks.context import Command, CommandResult, Process
 from tasks.errors import ProviderError
+from tasks.providers.processes import describe
 
 KEEPER = Path(__file__).with_name("process_keeper.py")
 GRACE = timedelta(seconds=2)
@@ -39,9 +40,15 @@ class LocalCommands:
 
     grace: timedelta = GRACE
 
-    def run(self, command: Command, *, cancelled: Callable[[], bool] = lambda: False) -> CommandResult:
+    def run(
+        self,
+        command: Command,
+        *,
+        cancelled: Callable[[], bool] = lambda: False,
+        before_start: Callable[[Process], None] | None = None,
+    ) -> CommandResult:
         """See `Commands.run`."""
-        running = _start(command, _find(command))
+        running = _start(command, _find(command), before_start)
         try:
             _attend(running, self.grace, cancelled)
             return running.result()
@@ -155,7 +162,7 @@ class _Running:
         self.keeper.wait()
 
 
-def _start(command: Command, program: str) -> _Running:
+def _start(command: Command, program: str, before_start: Callable[[Process], None] | None) -> _Running:
     ours, theirs = socket.socketpair()
     started = time.monotonic()
     with theirs:
@@ -178,6 +185,12 @@ def _start(command: Command, program: str) -> _Running:
         "cwd": None if command.cwd is None else str(command.cwd),
         "memory_limit_bytes": command.memory_limit_bytes,
     }
+    if before_start is not None:
+        try:
+            before_start(describe(keeper.pid))
+        except BaseException:
+            running.close()
+            raise
     with contextlib.suppress(OSError):  # the keeper is dead already: its missing report says so
         # Through the line, not argv, which everybody can read. The keeper reads it all before anything else.
         ours.sendall(json.dumps(spec).encode() + b"\n")

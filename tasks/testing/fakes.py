@@ -21,6 +21,7 @@ from tasks.context import (
     Handshake,
     Probe,
     ProbeFailure,
+    Process,
     SecretReader,
     Tls,
 )
@@ -206,7 +207,13 @@ class FakeCommands:
     results: dict[tuple[str, ...], CommandResult] = field(default_factory=dict)
     ran: list[Command] = field(default_factory=list)
 
-    def run(self, command: Command, *, cancelled: Callable[[], bool] = lambda: False) -> CommandResult:  # noqa: ARG002 - at once
+    def run(
+        self,
+        command: Command,
+        *,
+        cancelled: Callable[[], bool] = lambda: False,  # noqa: ARG002 - at once
+        before_start: Callable[[Process], None] | None = None,  # noqa: ARG002 - no process is started
+    ) -> CommandResult:
         self.ran.append(command)
         if command.argv not in self.results:
             message = f"{command.argv[0]}: no such program"

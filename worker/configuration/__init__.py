@@ -7,7 +7,7 @@ from worker.configuration.changes import Change, diff
 from worker.configuration.documents import ConfigurationError
 from worker.configuration.files import Watcher, check, fingerprint
 from worker.configuration.force import Applied, UnknownRevisionError, apply, current, rollback
-from worker.configuration.model import Configuration, Environment, Person, Policy
+from worker.configuration.model import Configuration, Environment, Person
 from worker.problems import Problem
 
 __all__ = [
@@ -17,7 +17,6 @@ __all__ = [
     "ConfigurationError",
     "Environment",
     "Person",
-    "Policy",
     "Problem",
     "UnknownRevisionError",
     "Watcher",

@@ -4,17 +4,22 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel
 
 from notifications.config import RoutesConfig
 from tasks.job import Job
 from worker.configuration.documents import FILES, SCHEDULES_FOLDER, ConfigurationError, Document, as_json, misnamed, read
 from worker.configuration.estate import read_estate
-from worker.configuration.model import Configuration, Policy
+from worker.configuration.model import Configuration
 from worker.configuration.nights import read_schedules
 from worker.configuration.people import read_people
+from worker.policy import Freeze, Policy, Rule
 from worker.problems import Problem
+
+M = TypeVar("M", bound=BaseModel)
 
 DEFAULT_ROUTES = {"channels": {"console": {"kind": "console"}}, "digest": {"channels": ["console"]}}
 
@@ -78,8 +83,29 @@ def _paths(folder: Path) -> Iterator[Path]:
 
 
 def _policy(document: Document) -> Policy:
-    document.accept_only(("policy",))
-    return document.parsed(("policy",), Policy, document.table.get("policy", {})) or Policy()
+    document.accept_only(("policy", "rule", "freeze"))
+    settings = document.table.get("policy", {})
+    rules, freezes = _tables(document, "rule", Rule), _tables(document, "freeze", Freeze)
+    if isinstance(settings, Mapping):
+        for name in ("rules", "freezes"):
+            if name in settings:
+                document.refuse(("policy", name), f"write each as a table of its own, headed [[{name.removesuffix('s')}]]")
+                return Policy()
+    policy = document.parsed(("policy",), Policy, settings)
+    return policy.model_copy(update={"rules": rules, "freezes": freezes}) if policy else Policy()
+
+
+def _tables(document: Document, name: str, model: type[M]) -> tuple[M, ...]:
+    rows = document.table.get(name, [])
+    if not isinstance(rows, list):
+        document.refuse((name,), f"write each {name} as a table of its own, headed [[{name}]]")
+        return ()
+    parsed = [document.parsed((name, index), model, row) for index, row in enumerate(rows)]
+    names = [getattr(part, "name", None) for part in parsed]
+    for index, known in enumerate(names):
+        if known is not None and known in names[:index]:
+            document.refuse((name, index, "name"), f"the name is taken by {name} {names.index(known) + 1}")
+    return tuple(part for part in parsed if part is not None)
 
 
 def _routes(document: Document, zone: ZoneInfo) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from notifications.config import RoutesConfig
 from schedules.schedule import Schedule
 from tasks.context import Entry, Mode
 from tasks.job import Job
+from worker.policy import Policy
 from worker.tokens import Grant, grants_of_role
 from worker.tokens.pins import is_pin_hash
 
@@ -71,13 +72,6 @@ class Person(_Part):
             for role in roles
             for grant in grants_of_role(role, environments=(environment,))
         )
-
-
-class Policy(_Part):
-    """`[policy]` of policy.toml. What no rule allows is asked for; there are no rules yet."""
-
-    version: Literal[1] = 1
-    default: Literal["deny"] = "deny"
 
 
 class Configuration(_Part):

@@ -1,7 +1,7 @@
 """What every verb of the flow works with. `worker.wiring` puts it together, once per process."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
@@ -9,7 +9,9 @@ from typing import Any, Protocol
 from schedules.schedule import Schedule
 from tasks.context import Commands, Entry, Mode, SecretReader, Tls
 from tasks.job import Job
+from worker.configuration import Person
 from worker.ledger import Ledger
+from worker.policy import Policy
 from worker.records import Run
 from worker.tokens import Keys
 
@@ -54,12 +56,21 @@ class Estate:
     """`environment`, `owner`, `labels` of entries that do not say."""
     modes: Mapping[str, Mode]
     schedules: Mapping[str, Schedule]
+    policy: Policy = field(default_factory=Policy)
+    people: Sequence[Person] = ()
 
     def table(self, job: Job[Any]) -> Mapping[str, Entry]:
         """The job's entries; a job without a table has the one entry of its own name."""
         if job.entry is None:
             return {job.name: Entry(name=job.name, **self.defaults)}
         return self.tables.get(job.name, {})
+
+    def mode(self, environment: str) -> Mode:
+        """What we may do there; `observe` unless the configuration says more."""
+        return self.modes.get(environment, "observe")
+
+    def person(self, name: str) -> Person | None:
+        return next((person for person in self.people if person.name == name), None)
 
 
 class Estates(Protocol):

@@ -5,8 +5,8 @@ from datetime import timedelta
 from worker.flow.errors import Refused
 from worker.flow.shift import Shift
 from worker.flow.verbs import note
-from worker.ledger import people
-from worker.records import Actor, ActorKind
+from worker.ledger import links
+from worker.records import Actor, ActorKind, Link
 from worker.tokens import hash_token, new_link_token
 
 LOGIN = "login"
@@ -17,7 +17,16 @@ def make_login_link(shift: Shift, person: str, actor: Actor, lifetime: timedelta
     """A fresh token; the link is `<base url>/login/<token>`. Only its hash is kept."""
     token, now = new_link_token(), shift.clock()
     with shift.ledger.transaction() as tx:
-        people.insert_link(tx, sha256=hash_token(token), person=person, purpose=LOGIN, at=now, expires_at=now + lifetime)
+        link = Link(
+            sha256=hash_token(token),
+            person=person,
+            purpose=LOGIN,
+            approval_id=None,
+            channel=None,
+            created_at=now,
+            expires_at=now + lifetime,
+        )
+        links.insert_link(tx, link)
         note(tx, now, actor, "person.link_made", "person", person, expires_at=(now + lifetime).isoformat())
     return token
 
@@ -26,7 +35,7 @@ def spend_login_link(shift: Shift, token: str) -> str:
     """The person the link was made for. Raises `Refused` when it is unknown, spent or expired: it never says which."""
     now = shift.clock()
     with shift.ledger.transaction() as tx:
-        person = people.use_link(tx, hash_token(token), purpose=LOGIN, now=now)
+        person = links.use(tx, hash_token(token), purpose=LOGIN, now=now)
         if person is None:
             message = "this link was used before, has expired or never existed: make a new one with `nightshift login`"
             raise Refused(message, code="link_spent")

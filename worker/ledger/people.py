@@ -1,4 +1,4 @@
-"""API tokens and sign-in links; only hashes are kept."""
+"""API tokens; only hashes are kept."""
 
 from dataclasses import asdict
 from datetime import datetime
@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import Connection, insert, select, update
 
 from worker.ledger.rows import record
-from worker.ledger.tables import LINKS, TOKENS
+from worker.ledger.tables import TOKENS
 from worker.records import TokenRow
 
 
@@ -27,34 +27,3 @@ def tokens(connection: Connection) -> list[TokenRow]:
 def revoke_token(tx: Connection, token_id: str, at: datetime) -> bool:
     statement = update(TOKENS).where(TOKENS.c.id == token_id, TOKENS.c.revoked_at.is_(None))
     return tx.execute(statement.values(revoked_at=at)).rowcount == 1
-
-
-def insert_link(
-    tx: Connection,
-    *,
-    sha256: str,
-    person: str,
-    purpose: str,
-    at: datetime,
-    expires_at: datetime,
-) -> None:
-    tx.execute(
-        insert(LINKS).values(
-            sha256=sha256,
-            person=person,
-            purpose=purpose,
-            created_at=at,
-            expires_at=expires_at,
-        )
-    )
-
-
-def use_link(tx: Connection, sha256: str, *, purpose: str, now: datetime) -> str | None:
-    """Spend a one-time link; the person it was made for, or None when unknown, spent or expired."""
-    statement = update(LINKS).where(
-        LINKS.c.sha256 == sha256,
-        LINKS.c.purpose == purpose,
-        LINKS.c.used_at.is_(None),
-        LINKS.c.expires_at > now,
-    )
-    return tx.execute(statement.values(used_at=now).returning(LINKS.c.person)).scalar_one_or_none()

@@ -12,13 +12,20 @@ from sqlalchemy import Row
 
 from worker.records import (
     ActorKind,
+    Approval,
+    ApprovalState,
     Batch,
+    Choice,
+    Decision,
     DeliveryRow,
     DeliveryState,
+    Effect,
+    EffectOutcome,
     FindingKind,
     FindingRow,
     FindingState,
     OutboxRow,
+    Risk,
     Run,
     RunKind,
     RunState,
@@ -26,6 +33,7 @@ from worker.records import (
     Topic,
     Trigger,
     Verdict,
+    Via,
 )
 
 R = TypeVar("R")
@@ -36,6 +44,9 @@ ENUMS: Mapping[type, Mapping[str, type]] = {
     OutboxRow: {"topic": Topic},
     DeliveryRow: {"state": DeliveryState},
     TokenRow: {"kind": ActorKind},
+    Approval: {"state": ApprovalState, "risk": Risk},
+    Decision: {"choice": Choice, "via": Via},
+    Effect: {"outcome": EffectOutcome},
 }
 
 

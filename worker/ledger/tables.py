@@ -30,6 +30,7 @@ METADATA = MetaData(
 # SQLite only numbers rows by itself when the key is exactly INTEGER.
 ROW_ID = BigInteger().with_variant(Integer(), "sqlite")
 ID = String(36)
+EFFECT_IN_HAND = "kind = 'effect' AND state IN ('running', 'needs_attention')"
 
 STATE = Table(
     "ledger_state",
@@ -96,6 +97,8 @@ RUNS = Table(
     Column("kind", String(8), nullable=False),
     Column("parent_id", ID),
     Column("approval_id", ID),
+    Column("plan", String(64)),
+    Column("subject", Text),
     Column("trigger", String(16), nullable=False),
     Column("environment", Text, nullable=False),
     Column("owner", Text, nullable=False),
@@ -135,6 +138,23 @@ RUNS = Table(
         postgresql_where=text("state = 'running'"),
         sqlite_where=text("state = 'running'"),
     ),
+    # An approval starts at most one run.
+    Index(
+        "uq_runs_approval",
+        "approval_id",
+        unique=True,
+        postgresql_where=text("approval_id IS NOT NULL"),
+        sqlite_where=text("approval_id IS NOT NULL"),
+    ),
+    # The lock (job, subject): also of a run whose outcome a person must settle first.
+    Index(
+        "uq_runs_effect_subject",
+        "job",
+        "subject",
+        unique=True,
+        postgresql_where=text(EFFECT_IN_HAND),
+        sqlite_where=text(EFFECT_IN_HAND),
+    ),
 )
 
 EFFECTS = Table(
@@ -149,6 +169,7 @@ EFFECTS = Table(
     Column("outcome", String(16)),
     Column("outcome_at", Instant),
     Column("receipt", JSON_TYPE, nullable=False),
+    Column("detail", Text, nullable=False, server_default=""),
 )
 
 FINDINGS = Table(
@@ -287,6 +308,7 @@ DELIVERIES = Table(
     Column("attempts", Integer, nullable=False),
     Column("subject", Text, nullable=False),
     Column("detail", Text, nullable=False),
+    Column("reference", Text),
     Column("created_at", Instant, nullable=False),
     Column("ended_at", Instant),
     UniqueConstraint("message_id", "channel"),
@@ -328,18 +350,6 @@ TOKENS = Table(
     Column("created_at", Instant, nullable=False),
     Column("expires_at", Instant, nullable=False),
     Column("revoked_at", Instant),
-)
-
-LINKS = Table(
-    "links",
-    METADATA,
-    Column("sha256", String(64), primary_key=True),
-    Column("person", Text, nullable=False),
-    Column("purpose", String(16), nullable=False),
-    Column("approval_id", ID),
-    Column("created_at", Instant, nullable=False),
-    Column("expires_at", Instant, nullable=False),
-    Column("used_at", Instant),
 )
 
 AUDIT = Table(

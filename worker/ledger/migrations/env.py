@@ -2,12 +2,12 @@
 
 from alembic import context
 
-from worker.ledger.tables import METADATA
+from worker.ledger.approval_tables import PLANS
 
 connection = context.config.attributes["connection"]
 context.configure(
     connection=connection,
-    target_metadata=METADATA,
+    target_metadata=PLANS.metadata,
     transactional_ddl=True,
     render_as_batch=True,
 )
