@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 
 from tasks.model import Json
 from worker.api.auth import Caller
-from worker.api.gateway import Gateway
+from worker.flow import Shift
 from worker.flow.authorizing import deciders
 from worker.flow.errors import NotFound
 from worker.flow.shown import jsonable, shown
@@ -102,7 +102,7 @@ def no_approval(approval_id: str) -> NotFound:
     return NotFound(f"no approval {approval_id[:64]!r}", code="unknown_approval")
 
 
-def dossier(here: Gateway, connection: Connection, approval: Approval) -> Dossier:
+def dossier(shift: Shift, connection: Connection, approval: Approval) -> Dossier:
     """All about a request that the caller may see."""
     plan = plans.get(connection, approval.digest)
     assert plan is not None
@@ -115,7 +115,7 @@ def dossier(here: Gateway, connection: Connection, approval: Approval) -> Dossie
         simulation=simulation_of(connection, plan),
         findings=plans.findings(connection, approval.digest),
         decisions=approvals.decisions(connection, approval.id),
-        deciders=[person.name for person in deciders(here.shift.estate(), approval)],
+        deciders=[person.name for person in deciders(shift.estate(), approval)],
         earlier=_earlier(connection, approval, plan),
         successor=_successor(connection, approval),
         told=audit_rows.recent(connection, object_id=approval.id, limit=20)[::-1],
