@@ -12,6 +12,7 @@ from tasks.providers.process import LocalCommands
 from tests.support.mending import SLOTS, Slots
 from tests.support.shift import Rig, open_rig, request
 from worker.configuration import Person
+from worker.configuration.model import PersonRole
 from worker.flow import Order, Outcome, enqueue
 from worker.flow.deciding import Statement, decide
 from worker.flow.shift import Estate
@@ -27,9 +28,9 @@ NIGHT = Actor(ActorKind.SCHEDULER, "night")
 RULE = Rule(name="slots", jobs=("slots",), actions=("write",), environments=("default",))
 
 
-def person(name: str, *roles: str) -> Person:
+def person(name: str, role: PersonRole = "operator") -> Person:
     """Somebody with this role everywhere, and the PIN."""
-    return Person(name=name, roles={"*": roles or ("operator",)}, pin_hash=PIN_HASH)
+    return Person(name=name, roles={"*": (role,)}, pin_hash=PIN_HASH)
 
 
 def estate_for(entries: dict[str, Slots], rule: Rule = RULE) -> Estate:
