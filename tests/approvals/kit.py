@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
+from html import unescape
 from typing import Any
 
 import httpx
@@ -76,10 +77,12 @@ class Hall:
         assert client.get(f"/a/{self.link(approval, person, new_id())}").status_code == 303
         return client
 
+    def login_token(self, person: str = "bo") -> str:
+        return make_login_link(self.ward.rig.shift, person, CLI)
+
     def signed_in(self, person: str = "bo") -> httpx.Client:
         client = self.client()
-        link = make_login_link(self.ward.rig.shift, person, CLI)
-        assert client.post("/login", data={"token": link}).status_code == 303
+        assert client.post("/login", data={"token": self.login_token(person)}).status_code == 303
         return client
 
     def picture(self, without: Sequence[str] = ()) -> Picture:
@@ -98,6 +101,11 @@ def form_of(page: str, approval: Approval | None = None) -> dict[str, str]:
     found = re.search(rf'<form[^>]*action="{action}".*?</form>', page, re.DOTALL)
     assert found is not None, page
     return dict(re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', found[0]))
+
+
+def text_of(page: str) -> str:
+    """What a person reads of it."""
+    return unescape(re.sub(r"<[^>]+>", " ", page))
 
 
 def yes(page: str, **members: str) -> dict[str, str]:
