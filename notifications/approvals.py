@@ -87,6 +87,8 @@ class ApprovalFacts:
     run_id: str
     """The check that asked."""
     mended: Mended | None = None
+    code: str | None = None
+    """The reason code of how it ended, if there is a runbook for it."""
 
     @property
     def severity(self) -> str:
@@ -232,12 +234,15 @@ def _title(kind: ApprovalKind, request: ApprovalFacts) -> str:
         case MessageKind.APPROVAL_DECIDED:
             return f"{_verdict(request)}: {what}"
         case MessageKind.APPROVAL_CLOSED:
-            return f"{_ENDS.get(request.state, request.state.capitalize())}: {what}"
+            return f"{_closed(request)}: {what}"
         case MessageKind.REMEDIATION_ENDED:
             return f"{_mended(request)}: {what}"
 
 
-_ENDS = {"revoked": "Withdrawn"}
+def _closed(request: ApprovalFacts) -> str:
+    if request.state == "revoked":
+        return "Not carried out" if (request.ended_by or "").startswith("run:") else "Withdrawn"
+    return request.state.capitalize()
 
 
 def _verdict(request: ApprovalFacts) -> str:
@@ -296,7 +301,7 @@ def _how_it_ended(request: ApprovalFacts) -> list[str]:
         case _:
             by = f" by {request.ended_by}" if request.ended_by else ""
             why = f": {render.one_line(request.ended_reason, _LINE)}" if request.ended_reason else ""
-            return [*said, f"{_ENDS.get(request.state, request.state.capitalize())}{by}{why}."]
+            return [*said, f"{_closed(request)}{by}{why}"]
 
 
 def _until(request: ApprovalFacts) -> str:
@@ -372,16 +377,4 @@ def _buttons(kind: ApprovalKind, request: ApprovalFacts, console_url: str) -> li
     buttons = [Button(label, page_url(request.id, console_url))]
     if request.mended:
         buttons.append(Button("Open the run", f"{console_url.rstrip('/')}/runs/{request.mended.run_id}"))
-    code = _code(kind, request)
-    return [*buttons, runbook(code, console_url)] if code else buttons
-
-
-def _code(kind: ApprovalKind, request: ApprovalFacts) -> str | None:
-    """The reason code that this message is about, which has a section in the runbooks."""
-    match kind:
-        case MessageKind.APPROVAL_CLOSED:
-            return request.state
-        case MessageKind.REMEDIATION_ENDED if request.mended and request.mended.verdict != "verified":
-            return request.mended.verdict
-        case _:
-            return None
+    return [*buttons, runbook(request.code, console_url)] if request.code and not asks else buttons

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from notifications.approvals import page_url, runbook
 from notifications.message import Button, Field, Message, MessageKind
+from worker.flow.runbooks import RUNBOOKS
 from worker.ledger import runs
 from worker.records import OutboxRow, Run, RunState
 from worker.relay.messages.followers import follow
@@ -49,4 +50,4 @@ def _buttons(run: Run, console_url: str) -> Sequence[Button]:
     buttons = [Button("Open the run", f"{console_url.rstrip('/')}/runs/{run.id}")]
     if run.approval_id is not None:
         buttons.append(Button("Open the request", page_url(run.approval_id, console_url)))
-    return [*buttons, runbook(run.reason, console_url)] if run.reason else buttons
+    return [*buttons, runbook(run.reason, console_url)] if run.reason and run.reason in RUNBOOKS else buttons
