@@ -4,11 +4,13 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from enum import StrEnum
+from zoneinfo import ZoneInfo
 
 import structlog
 from sqlalchemy import Connection
 
 from schedules.durations import parse_duration
+from schedules.walls import wall_at
 from tasks.model import Reversibility
 from worker.flow.planning import Proposal
 from worker.flow.shift import Estate
@@ -93,7 +95,7 @@ def _ask(tx: Connection, estate: Estate, run: Run, proposal: Proposal, now: date
     plans.keep(tx, _plan_row(tx, run, proposal, now), [row.id for row in rows])
     pending = approvals.hold_pending(tx, run.job, sealed.subject, sealed.cause)
     if pending is not None and (pending.digest, pending.mode) == (sealed.digest, proposal.mode):
-        _join(tx, pending, run, now)
+        _join(tx, estate, pending, run, now)
         return Asked.JOINED
     before = pending or approvals.latest(tx, run.job, sealed.subject, sealed.cause)
     fresh = _approval(tx, estate, run, proposal, rows, before, now)
@@ -115,11 +117,14 @@ def _not_asked(run: Run, proposal: Proposal, why: Asked) -> Asked:
     return why
 
 
-def _join(tx: Connection, pending: Approval, run: Run, now: datetime) -> None:
+def _join(tx: Connection, estate: Estate, pending: Approval, run: Run, now: datetime) -> None:
     requesters = sorted({*pending.requesters, *requesters_of(tx, run)})
-    values = {"nights": pending.nights + 1, "seen_at": now, "seen_run_id": run.id, "requesters": requesters}
+    zone = ZoneInfo(estate.policy.working_hours.timezone)
+    another_day = wall_at(now, zone).date() != wall_at(pending.seen_at, zone).date()
+    nights = pending.nights + another_day
+    values = {"nights": nights, "seen_at": now, "seen_run_id": run.id, "requesters": requesters}
     approvals.change(tx, pending.id, from_states=(ApprovalState.PENDING,), **values)
-    note(tx, now, f"worker:{run.worker}", "approval.seen_again", pending, run=run.id, nights=pending.nights + 1)
+    note(tx, now, f"worker:{run.worker}", "approval.seen_again", pending, run=run.id, nights=nights)
 
 
 def _plan_row(tx: Connection, run: Run, proposal: Proposal, now: datetime) -> PlanRow:
