@@ -89,17 +89,6 @@ def hang(connection: socket.socket) -> None:
         pass
 
 
-def server_context(chain_pem: bytes, key_pem: bytes, folder: Path) -> ssl.SSLContext:
-    """`chain_pem` is sent as it is, leaf first. The standard library loads from files only: they go through `folder`."""
-    path = folder / f"{threading.get_ident()}.pem"
-    path.touch(mode=0o600)
-    path.write_bytes(key_pem + chain_pem)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(path)
-    path.unlink()
-    return context
-
-
 @dataclass(frozen=True, slots=True)
 class Stall:
     """One entry of the demo's estate, and the certificates behind its addresses (None: a server that hangs)."""
