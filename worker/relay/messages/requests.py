@@ -137,7 +137,7 @@ def _ask_people(turn: Turn, row: OutboxRow, message: Message, approval: Approval
     for person in asked:
         to = recipient(person)
         own = [name for name in turn.routing.personal if turn.channels.reaches(name, to)]
-        if not own:
+        if not own and turn.routing.personal:
             log.warning("decider_unreachable", approval_id=approval.id, person=person.name)
         for name in own:
             said = _threaded(turn, for_person(message, to), approval.id, place_of(name, to.name))
