@@ -1,6 +1,7 @@
 """What can be done: jobs, and the providers they speak to. Knows no Celery, no SQL, no HTTP server."""
 
 JOBS: dict[str, str] = {
+    "ask": "tasks.ask:JOB",
     "certificates": "tasks.certificates:JOB",
     "command": "tasks.command:JOB",
 }

@@ -81,6 +81,8 @@ class Job(Generic[P]):
     """Whether a request with the grant may name targets outside the estate."""
     examples: Mapping[str, str] = field(default_factory=dict)
     remedy: Remedy[P] | Proposer[P] | None = None
+    gate: bool = False
+    """Its targets are questions that somebody asks of people: a yes starts no run, whoever asked consumes it once."""
 
 
 def job(

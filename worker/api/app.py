@@ -18,7 +18,9 @@ from worker.api import (
     batches,
     brakes,
     console,
+    deliveries,
     findings,
+    gates,
     health,
     jobs,
     metrics,
@@ -26,6 +28,7 @@ from worker.api import (
     reference,
     runs,
     schedules,
+    subscriptions,
 )
 from worker.api.doorman import Doorman
 from worker.api.gateway import Gateway
@@ -38,7 +41,23 @@ from worker.records import Actor
 from worker.settings import Settings
 from worker.tokens import Grant, LinkCookies, Sessions
 
-ROUTERS = (runs, batches, findings, approvals, brakes, jobs, schedules, audit, health, metrics, reference, console)
+ROUTERS = (
+    runs,
+    gates,
+    batches,
+    findings,
+    approvals,
+    brakes,
+    jobs,
+    schedules,
+    subscriptions,
+    deliveries,
+    audit,
+    health,
+    metrics,
+    reference,
+    console,
+)
 LEDGER_ERRORS = (LedgerUnavailable, OperationalError, InterfaceError, PoolTimeoutError)
 
 log = logs.get_log("nightshift.gateway")

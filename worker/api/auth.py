@@ -19,6 +19,8 @@ from worker.tokens import Grant, Session, Verb, allows, hash_token
 COOKIE = "nightshift_session"
 CSRF_HEADER = "X-CSRF-Token"
 ON_BEHALF_HEADER = "X-On-Behalf-Of"
+ASK = "ask"
+"""The job whose questions are gates."""
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 _GRANTS = TypeAdapter(tuple[Grant, ...])
@@ -53,6 +55,10 @@ class Caller:
         held = sorted({grant.verb for grant in self.grants})
         message = f"{self.actor} has no grant `{verb}` on {what}{how}; its grants cover {', '.join(held) or 'nothing'}"
         raise Forbidden(message, code="ad_hoc_forbidden" if ad_hoc else None)
+
+    def permit_asking(self, environment: str) -> None:
+        """For `flow.gates`."""
+        self.require("ask", ASK, environment)
 
     def permit(self, job: str, environment: str, ad_hoc: bool) -> None:  # noqa: FBT001 - the shape of a Permit
         """For `flow.enqueue`."""

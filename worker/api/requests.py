@@ -62,7 +62,7 @@ class RunsBody(Closed):
 def ask(here: Gateway, caller: Caller, body: RunsBody, http: HttpRequest) -> Enqueued:
     """Do what the body says. Raises problems and the errors of `flow.enqueue`; then nothing was written."""
     orders = body.orders()
-    key = _key(body, http)
+    key = idempotency_key(body.idempotency_key, http)
     if body.schedule is not None:
         return _join(here, caller, body, body.schedule)
     if body.callback_url is not None:
@@ -107,12 +107,13 @@ def _name_the_item(here: Gateway, orders: Sequence[Order], error: FlowError) -> 
             return
 
 
-def _key(body: RunsBody, http: HttpRequest) -> str | None:
+def idempotency_key(member: str | None, http: HttpRequest) -> str | None:
+    """Of the body's member or the header. Raises a problem when they differ, or cannot be kept."""
     header = http.headers.get(KEY_HEADER)
-    if header is not None and body.idempotency_key is not None and header != body.idempotency_key:
+    if header is not None and member is not None and header != member:
         detail = f"the header {KEY_HEADER} and the member idempotency_key differ: send one, or the same in both"
         raise ProblemError(422, "idempotency_keys_differ", detail, field="idempotency_key")
-    key = header if body.idempotency_key is None else body.idempotency_key
+    key = header if member is None else member
     if key is not None and not re.fullmatch(_KEY, key):
         detail = "idempotency_key: accepted are 1 to 255 visible ASCII characters"
         raise ProblemError(422, "invalid", detail, field="idempotency_key")

@@ -57,13 +57,13 @@ def _environments(document: Document) -> dict[str, Environment]:
 
 
 def _entry_model(document: Document, table: str, jobs: Mapping[str, Job[Any]]) -> type[Entry] | None:
-    with_entries = [name for name, job in jobs.items() if job.entry is not None]
+    with_entries = [name for name, job in jobs.items() if job.entry is not None and not job.gate]
     job = jobs.get(table)
     if job is None:
         document.refuse((table,), f"no job has this name; {did_you_mean(table, (*OWN_TABLES, *with_entries))}")
-    elif job.entry is None:
+    elif table not in with_entries:
         document.refuse((table,), f"the job {table} takes no entries; {accepted((*OWN_TABLES, *with_entries))}")
-    return job.entry if job else None
+    return job.entry if job and table in with_entries else None
 
 
 def _entry(document: Document, path: Path, row: object, model: type[Entry], defaults: Defaults) -> dict[str, Any] | None:

@@ -11,18 +11,37 @@ from sqlalchemy import Connection
 
 from schedules.durations import parse_duration
 from schedules.walls import wall_at
+from tasks.ask import GATE_ONLY
 from tasks.model import Reversibility
+from worker.flow.answers import answered, approval_told
+from worker.flow.events import News, emit
 from worker.flow.planning import Proposal
 from worker.flow.shift import Estate
-from worker.ledger import approvals, audit_rows, batches, effects, findings, keepings, links, outbox, people, plans, revisions
+from worker.ledger import (
+    approvals,
+    audit_rows,
+    batches,
+    effects,
+    findings,
+    gates,
+    keepings,
+    links,
+    outbox,
+    people,
+    plans,
+    revisions,
+)
 from worker.ledger.keepings import StoredArtifact
 from worker.ledger.rows import new_id
 from worker.records import (
     Approval,
     ApprovalState,
+    AskedHow,
     AuditEntry,
+    EventKind,
     FindingRow,
     FindingState,
+    Gate,
     PlanRow,
     Run,
     Topic,
@@ -67,12 +86,23 @@ def close(tx: Connection, approval: Approval, state: ApprovalState, *, by: str, 
     links.revoke(tx, approval.id, now)
     note(tx, now, by, f"approval.{state}", approval, reason=reason)
     tell(tx, approval.id, "approval_closed", now)
+    announce(tx, EventKind.APPROVAL_CLOSED, approval, now)
+    if approval.state is ApprovalState.PENDING:
+        answered(tx, approval, by, now)
     return True
+
+
+def announce(tx: Connection, kind: EventKind, approval: Approval, now: datetime) -> None:
+    """An event for whoever subscribed."""
+    news = News(kind=kind, job=approval.job, environment=approval.environment, tell=lambda: approval_told(tx, approval.id))
+    emit(tx, [news], now)
 
 
 def note(tx: Connection, now: datetime, actor: str, verb: str, approval: Approval, **facts: object) -> None:
     """One audit row about a request; each names the digest."""
-    told = {"digest": approval.digest, "job": approval.job, "subject": approval.subject, **facts}
+    gate = gates.get(tx, approval.id)
+    pinned = {"payload_sha256": gate.payload_sha256, "gate": GATE_ONLY} if gate else {}
+    told = {"digest": approval.digest, "job": approval.job, "subject": approval.subject, **pinned, **facts}
     entry = AuditEntry(at=now, actor=actor, verb=verb, object_kind="approval", object_id=approval.id, facts=told)
     audit_rows.append(tx, entry)
 
@@ -90,7 +120,9 @@ def _ask(tx: Connection, estate: Estate, run: Run, proposal: Proposal, now: date
     running = effects.in_hand(tx, run.job, sealed.subject)
     if running is not None and running.id != run.id:
         return _not_asked(run, proposal, Asked.IN_HAND)
-    if approvals.last_denied(tx, sealed.digest, now - parse_duration(estate.policy.ask_again_after)):
+    denied = approvals.last_denied(tx, sealed.digest, now - parse_duration(estate.policy.ask_again_after))
+    if denied:
+        gates.note_asked(tx, run.id, denied.id, AskedHow.QUIET)
         return _not_asked(run, proposal, Asked.QUIET)
     plans.keep(tx, _plan_row(tx, run, proposal, now), [row.id for row in rows])
     pending = approvals.hold_pending(tx, run.job, sealed.subject, sealed.cause)
@@ -102,9 +134,25 @@ def _ask(tx: Connection, estate: Estate, run: Run, proposal: Proposal, now: date
     if pending is not None:
         close(tx, pending, ApprovalState.SUPERSEDED, by=f"run:{run.id}", reason=f"asked anew as {fresh.id}", now=now)
     approvals.insert_approval(tx, fresh)
+    gates.note_asked(tx, run.id, fresh.id, AskedHow.NEW)
+    if proposal.gate:
+        gates.insert_gate(tx, _gate(tx, run, proposal, fresh))
     note(tx, now, f"worker:{run.worker}", "approval.asked", fresh, run=run.id, rule=fresh.rule, risk=fresh.risk, mode=fresh.mode)
     tell(tx, fresh.id, "approval_requested", now)
+    announce(tx, EventKind.APPROVAL_ASKED, fresh, now)
     return Asked.NEW
+
+
+def _gate(tx: Connection, run: Run, proposal: Proposal, approval: Approval) -> Gate:
+    """Consumed by whoever's token asked, and by nobody if none did."""
+    batch = batches.get(tx, run.batch_id)
+    (step,) = proposal.sealed.plan.steps
+    return Gate(
+        approval_id=approval.id,
+        family=(batch.family if batch else None) or "",
+        payload_sha256=str(step.arguments["payload_sha256"]),
+        use_seconds=int(str(step.arguments["use_seconds"])),
+    )
 
 
 def _rows(tx: Connection, run: Run, proposal: Proposal) -> list[FindingRow]:
@@ -124,6 +172,7 @@ def _join(tx: Connection, estate: Estate, pending: Approval, run: Run, now: date
     nights = pending.nights + another_day
     values = {"nights": nights, "seen_at": now, "seen_run_id": run.id, "requesters": requesters}
     approvals.change(tx, pending.id, from_states=(ApprovalState.PENDING,), **values)
+    gates.note_asked(tx, run.id, pending.id, AskedHow.JOINED)
     note(tx, now, f"worker:{run.worker}", "approval.seen_again", pending, run=run.id, nights=nights)
 
 

@@ -2,16 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
 from worker.flow import asking
+from worker.flow.answers import answered
 from worker.flow.authorizing import authorize
 from worker.flow.errors import Invalid, NotFound, Refused
 from worker.flow.outcome import close_if_last
 from worker.flow.shift import Shift
-from worker.ledger import approvals, batches, links, outbox, plans, revisions, runs
+from worker.ledger import approvals, batches, gates, links, outbox, plans, revisions, runs
 from worker.ledger.rows import new_id
 from worker.records import (
     Actor,
@@ -21,6 +22,7 @@ from worker.records import (
     Batch,
     Choice,
     Decision,
+    EventKind,
     Run,
     RunKind,
     RunState,
@@ -122,6 +124,20 @@ def expire_due(shift: Shift) -> int:
     return len(over)
 
 
+def expire_unused(shift: Shift) -> int:
+    """Gates whose yes nobody used in time. Returns how many."""
+    now = shift.clock()
+    with shift.ledger.read() as connection:
+        unused = gates.unused(connection, now)
+    for approval in unused:
+        with shift.ledger.transaction() as tx:
+            held = approvals.hold(tx, approval.id)
+            if held is not None and held.state is ApprovalState.APPROVED:
+                told = "nobody used the yes in time"
+                asking.close(tx, held, ApprovalState.EXPIRED, by="sweeper:sweeper", reason=told, now=now)
+    return len(unused)
+
+
 def remind_due(shift: Shift) -> int:
     """Tell the deciders of requests that expire soon, once. Returns how many requests."""
     now = shift.clock()
@@ -179,12 +195,11 @@ def _write(shift: Shift, tx: Connection, held: Approval, said: Statement, starte
     approvals.insert_decision(tx, decision)
     asking.note(tx, now, by, f"approval.{_PAST[said.choice]}_by", held, reason=decision.reason, via=said.via)
     said_yes = [one for one in approvals.decisions(tx, held.id) if one.choice is Choice.APPROVE]
+    ended: dict[str, object]
     if said.choice is Choice.DENY:
         ended = {"state": ApprovalState.DENIED, "ended_at": now, "ended_by": by, "ended_reason": decision.reason}
     elif len(said_yes) >= held.quorum:
-        run = _queue(shift, tx, held, said_yes)
-        started.append(run)
-        ended = {"state": ApprovalState.APPROVED, "effect_run_id": run.id, "expires_at": max(held.expires_at, now + HOLDS)}
+        ended = _open_gate(tx, held, now) or _start(shift, tx, held, said_yes, started)
     else:
         asking.tell(tx, held.id, "approval_decided", now)
         return
@@ -192,6 +207,25 @@ def _write(shift: Shift, tx: Connection, held: Approval, said: Statement, starte
     links.revoke(tx, held.id, now)
     asking.note(tx, now, by, f"approval.{ended['state']}", held, decisions=[one.person for one in said_yes])
     asking.tell(tx, held.id, "approval_decided", now)
+    asking.announce(tx, EventKind.APPROVAL_DECIDED, held, now)
+    answered(tx, held, by, now)
+
+
+def _open_gate(tx: Connection, held: Approval, now: datetime) -> dict[str, object] | None:
+    """Of a gate: no run follows, and the yes holds as long as it may be used. None: it is none."""
+    gate = gates.get(tx, held.id)
+    if gate is None:
+        return None
+    use_by = now + timedelta(seconds=gate.use_seconds)
+    gates.open_until(tx, held.id, use_by)
+    return {"state": ApprovalState.APPROVED, "expires_at": use_by}
+
+
+def _start(shift: Shift, tx: Connection, held: Approval, said_yes: Sequence[Decision], started: list[Run]) -> dict[str, object]:
+    run = _queue(shift, tx, held, said_yes)
+    started.append(run)
+    expires_at = max(held.expires_at, shift.clock() + HOLDS)
+    return {"state": ApprovalState.APPROVED, "effect_run_id": run.id, "expires_at": expires_at}
 
 
 _PAST = {Choice.APPROVE: "approved", Choice.DENY: "denied"}

@@ -57,6 +57,8 @@ class Request:
     note: str = ""
     traceparent: str | None = None
     parent_id: str | None = None
+    question: bool = False
+    """Made by `flow.gates`, which alone says whose question it is."""
 
     def digest(self) -> str:
         """Of what is asked for: the same key with another digest is a conflict."""
@@ -104,6 +106,8 @@ def enqueue(shift: Shift, request: Request, permit: Permit = permit_all) -> Enqu
         message = f"{len(drafts)} runs asked for, at most {MOST_RUNS} a request"
         raise Invalid(message, field="items")
     for draft in drafts:
+        if draft.job.gate and not request.question:
+            raise Invalid(f"{draft.job.name} is not run: ask by `POST /v1/asks`", code="not_run_but_asked", field="job")
         permit(draft.job.name, draft.entries[0].environment, draft.ad_hoc)
     with shift.ledger.transaction() as tx:
         made = write_batch(shift, tx, request, drafts, estate)
@@ -229,7 +233,7 @@ def _batch(request: Request, drafts: Sequence[Draft], estate: Estate, epoch: int
         schedule=request.schedule,
         fire_key=request.fire_key,
         due_at=request.due_at,
-        family=request.family if request.idempotency_key else None,
+        family=request.family,
         idempotency_key=request.idempotency_key,
         request_digest=request.digest(),
         callback=request.callback,

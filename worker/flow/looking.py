@@ -155,10 +155,10 @@ def look(shift: Shift, run: Run, watch: Watch, desk: Desk) -> tuple[Selection, R
 
 
 def _plan(shift: Shift, job: Job[Any], ctx: Context, selection: Selection, estate: Estate, report: Report, watch: Watch) -> None:
-    """Work out what would mend what was found. Only of the estate: a command never comes from a request."""
+    """Work out what would mend what was found. Only of the estate: a command never comes from a request; a question may."""
     if job.remedy is None or not report.whole:
         return
-    known = {entry.name for entry in selection.known}
+    known = {entry.name for entry in (selection.entries if job.gate else selection.known)}
     found = [answer for answer in report.answers if isinstance(answer, Finding) and answer.entry in known]
     stopped: tuple[type[BaseException], ...] = (Cancelled, *shift.interruptions)
     try:

@@ -1,7 +1,7 @@
 """Writing what became of a run: its state, findings, facts, artifacts, log lines, audit row, batch; one transaction."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from time import monotonic
@@ -11,17 +11,20 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+from tasks.model import Json
 from worker.flow import asking
 from worker.flow.desk import Desk
 from worker.flow.errors import LeaseLost
+from worker.flow.events import News, emit
 from worker.flow.looking import NOT_LOOKED_AT, Report, Selection
 from worker.flow.masking import masked_text
 from worker.flow.merging import Merge, merge
 from worker.flow.pulse import Watch
 from worker.flow.shift import Shift
-from worker.ledger import audit_rows, batches, findings, keepings, outbox, runs
+from worker.flow.shown import shown
+from worker.ledger import audit_rows, batches, findings, gates, keepings, outbox, runs
 from worker.ledger.rows import new_id
-from worker.records import Actor, ActorKind, AuditEntry, Batch, Run, RunState, Topic, Verdict
+from worker.records import Actor, ActorKind, AuditEntry, Batch, EventKind, FindingRow, Run, RunState, Topic, Verdict
 
 log = structlog.get_logger("nightshift.outcome")
 
@@ -137,6 +140,22 @@ def write_findings(tx: Connection, merged: Merge, now: datetime) -> None:
     for kind, rows in (("finding_opened", merged.opened), ("finding_resolved", merged.resolved)):
         for row in rows:
             outbox.put(tx, Topic.MESSAGE, row.id, at=now, not_before=now, payload={"kind": kind, "message_id": new_id()})
+    opened = [finding_news(EventKind.FINDING_OPENED, row) for row in merged.opened]
+    emit(tx, [*opened, *(finding_news(EventKind.FINDING_RESOLVED, row) for row in merged.resolved)], now)
+
+
+def finding_news(kind: EventKind, row: FindingRow) -> News:
+    """For whoever subscribed."""
+    return News(kind=kind, job=row.job, environment=row.environment, tell=lambda: {"finding": shown(row)})
+
+
+def _finished(tx: Connection, run: Run) -> News:
+    def tell() -> Mapping[str, Json]:
+        ended = runs.get(tx, run.id)
+        assert ended is not None
+        return {"run": shown(ended)}
+
+    return News(kind=EventKind.RUN_FINISHED, job=run.job, environment=run.environment, tell=tell)
 
 
 def _finish(tx: Connection, run: Run, outcome: Outcome, counts: dict[str, int], watch: Watch) -> None:
@@ -201,7 +220,8 @@ def ended(run: Run, outcome: Outcome, at: datetime, *, by: str) -> AuditEntry:
 
 
 def close_if_last(tx: Connection, run: Run, now: datetime) -> Batch | None:
-    """Count the batch down; with its last run it ends, and whoever asked is told."""
+    """Count the batch down; with its last run it ends, and whoever asked is told; of a question, once it is answered."""
+    emit(tx, [_finished(tx, run)], now)
     batch = batches.run_ended(tx, run.batch_id)
     if batch is None:
         return None
@@ -210,7 +230,7 @@ def close_if_last(tx: Connection, run: Run, now: datetime) -> Batch | None:
     audit_rows.append(
         tx, AuditEntry(at=now, actor=str(actor), verb="batch.ended", object_kind="batch", object_id=batch.id, facts=facts)
     )
-    if batch.callback:
+    if batch.callback and not gates.waiting(tx, batch.id):
         outbox.put(tx, Topic.CALLBACK, batch.id, at=now, not_before=now)
     if batch.schedule:
         outbox.put(tx, Topic.PING, batch.id, at=now, not_before=now)

@@ -27,6 +27,8 @@ class Proposal:
     rule: Rule
     params: Mapping[str, Json]
     """Of the run that would carry it out."""
+    gate: bool = False
+    """Somebody else would: no run of ours carries it out."""
 
 
 class PlanRefused(Exception):  # noqa: N818 - states a condition
@@ -105,10 +107,11 @@ def _propose(
         sealed=seal(plan, subject=subject, cause=cause, rule=verdict.rule.name),
         simulation=simulation,
         entry=entry,
-        mode=estate.mode(entry.environment) if hasattr(job.remedy, "apply") else "propose",
+        mode=estate.mode(entry.environment) if job.gate or hasattr(job.remedy, "apply") else "propose",
         assessment=assessment,
         rule=verdict.rule,
         params={**options, "entries": [entry.name]},
+        gate=job.gate,
     )
 
 

@@ -1,15 +1,17 @@
 """What people and machines may do to runs, findings and schedules; each verb one transaction with its audit row."""
 
+from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy import Connection
 
 from worker.flow.errors import Invalid, NotFound, Refused
-from worker.flow.outcome import close_if_last
+from worker.flow.events import emit
+from worker.flow.outcome import close_if_last, finding_news
 from worker.flow.shift import Shift
 from worker.ledger import audit_rows, batches, findings, outbox, revisions, runs, schedules
 from worker.ledger.rows import new_id
-from worker.records import Actor, ActorKind, AuditEntry, FindingRow, FindingState, Run, RunKind, RunState, Topic
+from worker.records import Actor, ActorKind, AuditEntry, EventKind, FindingRow, FindingState, Run, RunKind, RunState, Topic
 
 _RESOLUTIONS = {"applied": RunState.SUCCEEDED, "not_applied": RunState.FAILED, "retry": RunState.QUEUED}
 
@@ -108,6 +110,7 @@ def reopen_mutes(shift: Shift) -> int:
                 note(tx, now, Actor(ActorKind.SWEEPER, "sweeper"), "finding.unmuted", "finding", row.id, reason=told)
                 payload = {"kind": "finding_opened", "message_id": new_id()}
                 outbox.put(tx, Topic.MESSAGE, row.id, at=now, not_before=now, payload=payload)
+                emit(tx, [finding_news(EventKind.FINDING_OPENED, replace(row, state=FindingState.OPEN))], now)
     return len(over)
 
 

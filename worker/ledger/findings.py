@@ -61,12 +61,12 @@ def set_state(
     return tx.execute(statement.values(values)).rowcount == 1
 
 
-def retire(tx: Connection, finding_id: str, *, at: datetime, reason: str, observed_at: datetime) -> bool:
+def retire(tx: Connection, finding_id: str, *, at: datetime, reason: str, observed_at: datetime, by: str = "sweeper") -> bool:
     """Resolve a finding that nobody looks for any more, unless it was seen again meanwhile."""
     statement = update(FINDINGS).where(
         FINDINGS.c.id == finding_id, FINDINGS.c.state.in_(OPEN_STATES), FINDINGS.c.observed_at == observed_at
     )
-    values = {"state": FindingState.RESOLVED, "resolved_at": at, "state_by": "sweeper", "state_reason": reason}
+    values = {"state": FindingState.RESOLVED, "resolved_at": at, "state_by": by, "state_reason": reason}
     return tx.execute(statement.values(values)).rowcount == 1
 
 

@@ -29,6 +29,8 @@ from worker.records import (
     Run,
     RunKind,
     RunState,
+    Subscription,
+    SubscriptionState,
     TokenRow,
     Topic,
     Trigger,
@@ -47,6 +49,7 @@ ENUMS: Mapping[type, Mapping[str, type]] = {
     Approval: {"state": ApprovalState, "risk": Risk},
     Decision: {"choice": Choice, "via": Via},
     Effect: {"outcome": EffectOutcome},
+    Subscription: {"state": SubscriptionState},
 }
 
 

@@ -3,6 +3,7 @@
 from worker.records.actors import Actor, ActorKind, AuditEntry, ChainedEntry, TokenRow
 from worker.records.approvals import Approval, ApprovalState, Choice, Decision, EffectOutcome, Link, PinTries, PlanRow, Risk, Via
 from worker.records.findings import FindingKind, FindingRow, FindingState
+from worker.records.gates import AskedHow, EventKind, Gate, Subscription, SubscriptionState
 from worker.records.runs import Batch, Effect, Run, RunKind, RunState, Trigger, Verdict
 from worker.records.standing import LedgerState, Revision, ScheduleRow
 from worker.records.telling import DeliveryRow, DeliveryState, OutboxRow, Topic
@@ -12,6 +13,7 @@ __all__ = [
     "ActorKind",
     "Approval",
     "ApprovalState",
+    "AskedHow",
     "AuditEntry",
     "Batch",
     "ChainedEntry",
@@ -21,9 +23,11 @@ __all__ = [
     "DeliveryState",
     "Effect",
     "EffectOutcome",
+    "EventKind",
     "FindingKind",
     "FindingRow",
     "FindingState",
+    "Gate",
     "LedgerState",
     "Link",
     "OutboxRow",
@@ -35,6 +39,8 @@ __all__ = [
     "RunKind",
     "RunState",
     "ScheduleRow",
+    "Subscription",
+    "SubscriptionState",
     "TokenRow",
     "Topic",
     "Trigger",

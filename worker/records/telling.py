@@ -24,6 +24,7 @@ class Topic(StrEnum):
     CALLBACK = "callback"
     MESSAGE = "message"
     PING = "ping"
+    EVENT = "event"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 import httpx
 import structlog
 
+from tasks.ask import JOB
+from worker.flow import gates
 from worker.flow.shift import Shift
 from worker.flow.shown import shown
 from worker.ledger import batches, outbox, runs, telling
@@ -18,6 +20,7 @@ from worker.records import Batch, DeliveryState, OutboxRow, Topic
 from worker.tokens import KeysError
 
 Answer = Literal["delivered", "over", "again", "again_for_minutes", "undelivered"]
+ASK = JOB.name
 _TIMEOUT = httpx.Timeout(10.0)
 _JUDGED_BYTES = 2_000
 _READING_SECONDS = 5.0
@@ -120,9 +123,11 @@ class CallbackRelay:
         return answer, f"{host} answered {reply.status_code}"
 
     def result(self, batch: Batch) -> Mapping[str, object]:
-        """What the caller gets: the batch and its runs, in the order of the items."""
+        """What the caller gets: the batch and its runs, in the order of the items; of a question, its answer."""
         with self.shift.ledger.read() as connection:
             made = runs.of_batch(connection, batch.id)
+            if [run.job for run in made] == [ASK]:
+                return {"type": "ask.answered", **gates.answer(connection, batch.id)}
         return {"type": "batch.ended", "batch": shown(batch), "runs": [shown(run) for run in made]}
 
     def _note(self, row: OutboxRow, batch: Batch, delivery_id: str, answer: Answer, detail: str) -> None:

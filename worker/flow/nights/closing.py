@@ -10,13 +10,15 @@ from notifications.digest import Night, digest_message
 from notifications.message import Message, MessageKind
 from schedules.schedule import Due, Schedule, latest_due
 from schedules.walls import wall_at
+from worker.flow.events import News, emit
 from worker.flow.nights import own
 from worker.flow.nights.report import NIGHT_INCOMPLETE, night_between, night_start
 from worker.flow.shift import Shift
+from worker.flow.shown import jsonable
 from worker.flow.verbs import note
 from worker.ledger import batches, outbox, revisions, telling
 from worker.ledger.tables import STATE
-from worker.records import Actor, Topic
+from worker.records import Actor, EventKind, Topic
 
 MESSAGE: TypeAdapter[Message] = TypeAdapter(Message)
 _ENTRY = "night"
@@ -68,6 +70,8 @@ def close_night(shift: Shift, routing: RoutesConfig, console_url: str, due: Due,
         outbox.put(tx, Topic.MESSAGE, due.fire_key, at=now, not_before=now, payload=payload)
         note(tx, now, actor, "night.closed", "night", due.fire_key, message_id=message.id, **_summary(night))
         _tell_whether_complete(shift, tx, night, actor)
+        told = {"name": due.fire_key, **{name: jsonable(value) for name, value in _summary(night).items()}}
+        emit(tx, [News(kind=EventKind.NIGHT_FINISHED, job=None, environment=None, tell=lambda: {"night": told})], now)
     return Closed(due.fire_key, night, message)
 
 

@@ -2,12 +2,12 @@
 
 from alembic import context
 
-from worker.ledger.approval_tables import PLANS
+from worker.ledger.gate_tables import GATES
 
 connection = context.config.attributes["connection"]
 context.configure(
     connection=connection,
-    target_metadata=PLANS.metadata,
+    target_metadata=GATES.metadata,
     transactional_ddl=True,
     render_as_batch=True,
 )
