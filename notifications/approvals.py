@@ -87,6 +87,8 @@ class ApprovalFacts:
     run_id: str
     """The check that asked."""
     mended: Mended | None = None
+    gate: str = ""
+    """Of a gate: what a yes to it does not mean, in words."""
     code: str | None = None
     """The reason code of how it ended, if there is a runbook for it."""
 
@@ -214,6 +216,7 @@ def facts(request: ApprovalFacts, console_url: str) -> dict[str, object]:
         "run_id": request.run_id,
         "effect_run_id": request.mended.run_id if request.mended else None,
         "verdict": request.mended.verdict if request.mended else None,
+        "gate": request.gate or None,
         "url": page_url(request.id, console_url),
     }
 
@@ -270,8 +273,10 @@ def _body(kind: ApprovalKind, request: ApprovalFacts) -> str:
             lines += [f"Nothing will be done: {request.environment} only proposes. Dismiss it, or mute the finding."]
         case MessageKind.APPROVAL_REQUESTED:
             lines += [f"Nothing is done without a yes. Without an answer until {_until(request)} it is a no."]
+            lines += [f"{request.gate}."] if request.gate else []
         case MessageKind.APPROVAL_REMINDER:
             lines += [f"Nobody has decided yet. Without an answer until {_until(request)} it is a no."]
+            lines += [f"{request.gate}."] if request.gate else []
         case MessageKind.APPROVAL_DECIDED | MessageKind.APPROVAL_CLOSED:
             lines += _how_it_ended(request)
         case MessageKind.REMEDIATION_ENDED if request.mended:
@@ -283,7 +288,7 @@ def _body(kind: ApprovalKind, request: ApprovalFacts) -> str:
     return "\n".join(line for line in lines if line)
 
 
-def _how_it_ended(request: ApprovalFacts) -> list[str]:
+def _how_it_ended(request: ApprovalFacts) -> list[str]:  # noqa: PLR0911 - one per state
     said = [
         f"{'Approved' if one.choice == 'approve' else 'Denied'} by {one.person} on {when(one.at, request.zone)}, by {one.via}"
         f"{f': {render.one_line(one.reason, _LINE)}' if one.reason else ''}"
@@ -292,6 +297,10 @@ def _how_it_ended(request: ApprovalFacts) -> list[str]:
     match request.state:
         case "pending":
             return [*said, f"{request.quorum - len(said)} more must agree. Without that until {_until(request)} it is a no."]
+        case "approved" if request.gate:
+            return [*said, f"{request.gate}. Whoever asked may use this yes once, until {_until(request)}."]
+        case "expired" if request.gate and said:
+            return [*said, f"The yes was not used until {_until(request)}: it is void.", f"{request.gate}."]
         case "approved" | "carried_out":
             return [*said, "It is carried out now, and looked at again after that."]
         case "denied":

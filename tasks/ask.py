@@ -70,7 +70,8 @@ class Gate:
         text = (
             f"{GATE_ONLY}.\nA yes may be used once, within {held}, for the payload {question.payload_sha256}.\n\n{question.body}"
         )
-        return plan_of(question), Simulation(summary=question.subject, text=text)
+        irreversible = (f"{GATE_ONLY}: what can be undone of it, only the asker knows",)
+        return plan_of(question), Simulation(summary=question.subject, text=text, irreversible=irreversible)
 
 
 JOB: Job[Params] = Job(

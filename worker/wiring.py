@@ -160,19 +160,25 @@ class House:
         return self.settings.base_url or f"http://{self.settings.host}:{self.settings.port}"
 
     def relay_loops(self) -> list[Loop]:
-        """Bells, callbacks, messages, pings and the chain."""
-        from worker.relay import BellRelay, CallbackRelay, Chainer, MessageRelay, PingRelay
+        """Bells, callbacks, events, messages, pings and the chain."""
+        from worker.relay import BellRelay, CallbackRelay, Chainer, EventRelay, MessageRelay, PingRelay
 
         shift, pause = self.shift, self.settings.relay_seconds
         messages = MessageRelay(shift, self.routing, lambda: self.console_url)
         chainer = Chainer(shift, self.seat, self.settings.audit_anchor_file)
         return [
             Loop("bells", pause, BellRelay(shift, self.bell.depth).step),
-            Loop("callbacks", pause, CallbackRelay(shift).step),
+            Loop("callbacks", pause, CallbackRelay(shift, self.callback_secret).step),
+            Loop("events", pause, EventRelay(shift).step),
             Loop("messages", pause, messages.step),
             Loop("pings", max(pause, 1.0), PingRelay(shift).step),
             Loop("chainer", max(pause, 1.0), chainer.step),
         ]
+
+    def callback_secret(self) -> str | None:
+        """What callbacks are signed with. Raises `ProviderError`."""
+        reference = self.settings.callback_secret
+        return self.secrets(reference) if reference else None
 
     def presence_loop(self, role: str) -> Loop:
         """Shows that this process is alive; see `flow.presence`."""

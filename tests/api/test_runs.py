@@ -111,7 +111,7 @@ def test_an_unknown_job_among_items_is_named_by_its_number(api: httpx.Client) ->
         ({"job": "whistle", "params": {"targets": [{"name": "x"}]}}, (422, "ad_hoc_refused", "params.targets")),
         ({"jobb": "doors"}, (422, "invalid", "jobb")),
         ({"job": "doors", "items": [{"job": "whistle"}]}, (422, "ambiguous", "items")),
-        ({"items": []}, (422, "invalid", "items")),
+        ({"items": []}, (422, "no_items", "items")),
         ({"items": [{"job": "whistle", "parms": {}}]}, (422, "invalid", "items[0].parms")),
         ({}, (422, "ambiguous", "job")),
         ({"params": {}}, (422, "ambiguous", "job")),

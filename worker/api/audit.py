@@ -1,4 +1,4 @@
-"""`/v1/audit` and `/v1/deliveries`: who did what, and what was said to whom. Both span everything: they need `read` on all."""
+"""`/v1/audit`: who did what. It spans everything: it needs `read` on all."""
 
 from typing import Annotated, Any
 
@@ -9,8 +9,8 @@ from worker.api.auth import Who
 from worker.api.gateway import Here
 from worker.api.validation import Closed
 from worker.flow.shown import shown
-from worker.ledger import audit_rows, telling
-from worker.records import ChainedEntry, DeliveryState
+from worker.ledger import audit_rows
+from worker.records import ChainedEntry
 
 router = APIRouter(prefix="/v1", tags=["audit"])
 
@@ -20,14 +20,6 @@ class AuditQuery(Closed):
 
     object: str | None = Field(None, description="Id of a run, batch, finding, schedule, …")
     before: int | None = Field(None, ge=1, lt=2**63, description="`next` of the page before.")
-    limit: int = Field(100, ge=1, le=1000)
-
-
-class DeliveryQuery(Closed):
-    """Which deliveries to list."""
-
-    state: DeliveryState | None = Field(None, description="`failed`: results and messages that never arrived, and why.")
-    subject: str | None = Field(None, description="Id of what it is about: a batch, a finding, a run.")
     limit: int = Field(100, ge=1, le=1000)
 
 
@@ -43,12 +35,3 @@ def list_audit(query: Annotated[AuditQuery, Query()], here: Here, who: Who) -> d
     with here.shift.ledger.read() as connection:
         rows = audit_rows.recent(connection, object_id=query.object, before=query.before, limit=query.limit)
     return {"audit": [entry_shown(row) for row in rows], "next": rows[-1].id if len(rows) == query.limit else None}
-
-
-@router.get("/deliveries")
-def list_deliveries(query: Annotated[DeliveryQuery, Query()], here: Here, who: Who) -> dict[str, Any]:
-    """Messages and callbacks, newest first, with what became of each."""
-    who.require("read")
-    with here.shift.ledger.read() as connection:
-        rows = telling.deliveries(connection, state=query.state, subject=query.subject, limit=query.limit)
-    return {"deliveries": [shown(row) for row in rows]}

@@ -13,7 +13,9 @@ from worker.api.reading import BatchView, RunFilter, visible_batch, visible_batc
 from worker.api.runs import RUNS_SHOWN, WhyBody
 from worker.api.validation import Closed
 from worker.flow import verbs
+from worker.flow.results import results_of
 from worker.flow.shown import shown
+from worker.ledger import gates
 
 router = APIRouter(prefix="/v1/batches", tags=["batches"])
 
@@ -52,7 +54,9 @@ async def get_batch(batch_id: str, request: Request, response: Response, here: H
         with here.shift.ledger.read() as connection:
             view = visible_batch(connection, who, batch_id)
             found, _ = visible_runs(connection, who, RunFilter(batch=batch_id), limit=RUNS_SHOWN)
-        return {**batch_shown(view), "runs": [shown(run) for run in sorted(found, key=lambda run: run.position)]}
+            results = results_of(found, gates.asked_in(connection, batch_id)) if view.batch.remaining == 0 else None
+        ordered = sorted(found, key=lambda run: run.position)
+        return {**batch_shown(view), "results": results, "runs": [shown(run) for run in ordered]}
 
     seconds = prefer.asked_wait(request)
     prefer.applied(response, seconds)

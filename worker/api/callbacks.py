@@ -9,22 +9,20 @@ FIELD = "callback_url"
 LONGEST_URL = 2000
 
 
-def check_callback(url: str, allowed: Sequence[str]) -> None:
+def check_callback(url: str, allowed: Sequence[str], field: str = FIELD) -> None:
     """Raise a problem unless `url` is http or https, without credentials, to one of the `allowed` hosts.
 
     The message never shows the URL: whoever has it may post there.
     """
     parts = _split(url)
     if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ProblemError(422, "callback_not_a_url", "callback_url: accepted is http://… or https://…", field=FIELD)
+        raise ProblemError(422, "callback_not_a_url", f"{field}: accepted is http://… or https://…", field=field)
     if parts.username is not None or parts.password is not None or parts.fragment:
-        detail = "callback_url: accepted is a URL without user, password and fragment"
-        raise ProblemError(422, "callback_not_a_url", detail, field=FIELD)
+        detail = f"{field}: accepted is a URL without user, password and fragment"
+        raise ProblemError(422, "callback_not_a_url", detail, field=field)
     if not any(_matches(parts, pattern) for pattern in allowed):
-        detail = (
-            f"callback_url: host {parts.hostname!r} is not among the hosts that a callback may go to (setting callback_hosts)"
-        )
-        raise ProblemError(422, "callback_host", detail, field=FIELD, accepted=allowed)
+        detail = f"{field}: host {parts.hostname!r} is not among the hosts that a callback may go to (setting callback_hosts)"
+        raise ProblemError(422, "callback_host", detail, field=field, accepted=allowed)
 
 
 def _split(url: str) -> SplitResult | None:

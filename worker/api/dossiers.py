@@ -9,11 +9,12 @@ from tasks.model import Json
 from worker.api.auth import Caller
 from worker.api.carried import Carried, carried, unsealed
 from worker.flow import Shift
+from worker.flow.answers import gate_told
 from worker.flow.authorizing import deciders
 from worker.flow.errors import NotFound
 from worker.flow.shown import jsonable, shown
-from worker.ledger import approvals, audit_rows, keepings, plans, runs
-from worker.records import Approval, ApprovalState, ChainedEntry, Decision, FindingRow, PlanRow, Run
+from worker.ledger import approvals, audit_rows, gates, keepings, plans, runs
+from worker.records import Approval, ApprovalState, ChainedEntry, Decision, FindingRow, Gate, PlanRow, Run
 from worker.redaction import PROCESS
 from worker.seal import Sealed, moved
 
@@ -56,6 +57,7 @@ class Dossier:
     deciders: Sequence[str]
     earlier: Sequence[Earlier]
     successor: str | None
+    gate: Gate | None
     told: Sequence[ChainedEntry]
     """Its audit rows, oldest first."""
     run: Run | None
@@ -118,6 +120,7 @@ def dossier(shift: Shift, connection: Connection, approval: Approval) -> Dossier
         deciders=[person.name for person in deciders(shift.estate(), approval)],
         earlier=_earlier(connection, approval, plan),
         successor=_successor(connection, approval),
+        gate=gates.get(connection, approval.id),
         told=audit_rows.recent(connection, object_id=approval.id, limit=20)[::-1],
         run=run,
         carried=carried(connection, run) if run else None,
@@ -143,6 +146,7 @@ def dossier_shown(found: Dossier) -> dict[str, Json]:
         "decisions": [shown(decision) for decision in found.decisions],
         "earlier": [{**shown(one.approval), "moved": list(one.moved)} for one in found.earlier],
         "superseded_by": found.successor,
+        "gate": gate_told(found.gate) if found.gate else None,
         "run": shown(found.run) if found.run else None,
         "effects": [shown(one.effect) for one in found.carried.taken if one.effect] if found.carried else [],
         "seen": [jsonable(seen) for seen in found.carried.seen] if found.carried else [],

@@ -18,6 +18,8 @@ from worker.flow.errors import FlowError
 from worker.flow.intake import MOST_RUNS, draft_orders
 
 WAYS = ("job", "items", "schedule")
+MOST_CALLED_BACK = 1000
+"""Items of one callback: its body stays well under the 16 MiB that n8n takes."""
 KEY_HEADER = "Idempotency-Key"
 _KEY = r"[\x21-\x7e]{1,255}"
 _TRACEPARENT = r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}"
@@ -36,7 +38,7 @@ class RunsBody(Closed):
     job: str | None = Field(None, description="Name of a job, see `GET /v1/jobs`.")
     params: dict[str, Any] | None = Field(None, description="Parameters of `job`.")
     items: tuple[Item, ...] | None = Field(
-        None, min_length=1, max_length=MOST_RUNS, description="Several jobs as one batch; results come in this order."
+        None, max_length=MOST_RUNS, description="Several jobs as one batch; results come in this order."
     )
     schedule: str | None = Field(None, description="Name of a schedule: join its batch of tonight, or start it.")
     callback_url: str | None = Field(None, description="Where the one result of the batch is POSTed; its host must be allowed.")
@@ -55,8 +57,21 @@ class RunsBody(Closed):
         if self.params is not None and self.job is None:
             raise ProblemError(422, "ambiguous", "`params` goes with `job`; each of `items` has its own", field="params")
         if self.items is not None:
+            self._refuse_a_number()
             return [Order(job=item.job, params=item.params) for item in self.items]
         return [Order(job=self.job, params=self.params or {})] if self.job is not None else []
+
+    def _refuse_a_number(self) -> None:
+        number = len(self.items or ())
+        if number == 0:
+            detail = "`items` is empty: nothing came from the step before; send at least one, or skip the call when there is none"
+            raise ProblemError(422, "no_items", detail, field="items")
+        if self.callback_url is not None and number > MOST_CALLED_BACK:
+            detail = (
+                f"{number} items with one callback, at most {MOST_CALLED_BACK} are called back at once: "
+                "send them in several requests, say with a Loop Over Items"
+            )
+            raise ProblemError(422, "too_many_items", detail, field="items")
 
 
 def ask(here: Gateway, caller: Caller, body: RunsBody, http: HttpRequest) -> Enqueued:

@@ -18,8 +18,9 @@ from worker.api.requests import RunsBody, ask
 from worker.api.validation import Closed
 from worker.flow import verbs
 from worker.flow.errors import NotFound
+from worker.flow.results import results_of
 from worker.flow.shown import jsonable, shown
-from worker.ledger import batches, effects, keepings, runs
+from worker.ledger import batches, effects, gates, keepings, runs
 from worker.ledger.findings import OPEN_STATES
 from worker.records import Batch, FindingState, Run, RunState
 from worker.tokens import KeysError
@@ -72,7 +73,13 @@ async def ask_for_runs(body: RunsBody, request: Request, response: Response, her
         batch, found = await _until_ended(here, request, asked.batch.id, seconds)
     if seconds and batch.remaining == 0:
         response.status_code = 200
-    return {"batch": shown(batch), "runs": [shown(run) for run in found[:RUNS_SHOWN]], "joined": asked.joined}
+    told = {"batch": shown(batch), "runs": [shown(run) for run in found[:RUNS_SHOWN]], "joined": asked.joined}
+    return {**told, "results": await run_in_threadpool(_results, here, batch, found) if batch.remaining == 0 else None}
+
+
+def _results(here: Gateway, batch: Batch, found: list[Run]) -> list[Any]:
+    with here.shift.ledger.read() as connection:
+        return list(results_of(found, gates.asked_in(connection, batch.id)))
 
 
 async def _until_ended(here: Gateway, request: Request, batch_id: str, seconds: int) -> tuple[Batch, list[Run]]:

@@ -5,13 +5,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, select, update
+from sqlalchemy import Connection, Select, literal, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from worker.ledger.findings import OPEN_STATES
+from worker.ledger.gate_tables import SUBSCRIPTIONS
 from worker.ledger.rows import new_id, record
 from worker.ledger.tables import BATCHES, DELIVERIES, FINDINGS, NIGHTS, RUNS
 from worker.records import DeliveryRow, DeliveryState, Run, RunState
+
+WEBHOOK = "webhook:"
+"""Begins the channel of a subscription's deliveries; its id follows."""
 
 
 def begin_delivery(
@@ -59,16 +63,40 @@ def deliveries(
     connection: Connection,
     *,
     state: DeliveryState | None = None,
+    kind: str | None = None,
     subject: str | None = None,
+    family: str | None = None,
+    before: str | None = None,
     limit: int = 100,
 ) -> list[DeliveryRow]:
-    """Newest first."""
+    """Newest first; of a family: results of its batches, and events that it subscribed to."""
     statement = select(DELIVERIES).order_by(DELIVERIES.c.id.desc()).limit(limit)
     if state is not None:
         statement = statement.where(DELIVERIES.c.state == state)
+    if kind is not None:
+        statement = statement.where(DELIVERIES.c.kind == kind)
     if subject is not None:
         statement = statement.where(DELIVERIES.c.subject == subject)
+    if before is not None:
+        statement = statement.where(DELIVERIES.c.id < before)
+    if family is not None:
+        own_batch = DELIVERIES.c.subject.in_(select(BATCHES.c.id).where(BATCHES.c.family == family))
+        webhooks = select(literal(WEBHOOK) + SUBSCRIPTIONS.c.id).where(SUBSCRIPTIONS.c.family == family)
+        statement = statement.where(or_(own_batch & (DELIVERIES.c.kind == "callback"), DELIVERIES.c.channel.in_(webhooks)))
     return [record(DeliveryRow, row) for row in connection.execute(statement)]
+
+
+def delivery(connection: Connection, delivery_id: str) -> DeliveryRow | None:
+    row = connection.execute(select(DELIVERIES).where(DELIVERIES.c.id == delivery_id)).first()
+    return record(DeliveryRow, row) if row else None
+
+
+def change_delivery(
+    tx: Connection, delivery_id: str, state: DeliveryState, *, from_state: DeliveryState, at: datetime | None
+) -> bool:
+    """False when it is in another state. `at`: when it ended; None: it goes on."""
+    statement = update(DELIVERIES).where(DELIVERIES.c.id == delivery_id, DELIVERIES.c.state == from_state)
+    return tx.execute(statement.values(state=state, ended_at=at)).rowcount == 1
 
 
 def sent_since(connection: Connection, channel: str, since: datetime) -> int:

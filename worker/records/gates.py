@@ -36,6 +36,11 @@ class SubscriptionState(StrEnum):
     ACTIVE = "active"
     DISABLED = "disabled"
 
+    @property
+    def terminal(self) -> bool:
+        """It is told nothing more: whoever wants to be told subscribes anew."""
+        return self is SubscriptionState.DISABLED
+
 
 class EventKind(StrEnum):
     """What subscribers are told of."""

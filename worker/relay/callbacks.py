@@ -1,6 +1,7 @@
 """Callbacks: the one result of a batch, delivered to the resume URL of whoever asked, until they have it."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -11,10 +12,13 @@ from urllib.parse import urlsplit
 import httpx
 import structlog
 
+from notifications.webhook import sign
 from tasks.ask import JOB
+from tasks.errors import ProviderError
 from worker.flow import gates
+from worker.flow.results import batch_told
 from worker.flow.shift import Shift
-from worker.flow.shown import shown
+from worker.flow.undelivered import tell_undelivered
 from worker.ledger import batches, outbox, runs, telling
 from worker.records import Batch, DeliveryState, OutboxRow, Topic
 from worker.tokens import KeysError
@@ -76,6 +80,8 @@ class CallbackRelay:
     """One step delivers what is due, several at a time: one slow receiver holds up nobody else."""
 
     shift: Shift
+    secret: Callable[[], str | None] = lambda: None
+    """What results are signed with; asked at each attempt. None: they are not signed."""
     client: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=_TIMEOUT, follow_redirects=False))
     pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(8, thread_name_prefix="nightshift-callback"))
 
@@ -83,24 +89,27 @@ class CallbackRelay:
         now = self.shift.clock()
         with self.shift.ledger.read() as connection:
             due = outbox.due(connection, Topic.CALLBACK, now, _AT_ONCE)
-        delivered = list(self.pool.map(self._deliver, due))
-        return any(delivered)
+        ended = [state for state in self.pool.map(self._deliver, due) if state is not None]
+        if DeliveryState.FAILED in ended or any(row.payload for row in due):
+            tell_undelivered(self.shift)
+        return DeliveryState.SENT in ended
 
-    def _deliver(self, row: OutboxRow) -> bool:
+    def _deliver(self, row: OutboxRow) -> DeliveryState | None:
+        """What became of it, if this was its last attempt."""
         now = self.shift.clock()
         with self.shift.ledger.transaction() as tx:
             if not outbox.take(tx, row, until=now + timedelta(seconds=60)):
-                return False
+                return None
             batch = batches.get(tx, row.subject)
             if batch is None or batch.callback is None:
                 outbox.done(tx, [row.id])
-                return False
+                return None
             delivery = telling.begin_delivery(
                 tx, message_id=batch.id, kind="callback", channel="callback", subject=batch.id, at=now
             )
         answer, detail = self._post(batch)
-        self._note(row, batch, delivery.id, answer, detail)
-        return answer == "delivered"
+        state = self._note(row, batch, delivery.id, answer, detail)
+        return None if state is DeliveryState.SENDING else state
 
     def _post(self, batch: Batch) -> tuple[Answer, str]:
         assert batch.callback is not None
@@ -112,15 +121,28 @@ class CallbackRelay:
         except ValueError:
             return "undelivered", "the callback is not a URL that can be called"
         try:
-            with self.client.stream("POST", url, json=self.result(batch), headers={"webhook-id": batch.id}) as reply:
+            content = json.dumps(self.result(batch), ensure_ascii=False).encode("utf-8", "replace")
+            with self.client.stream("POST", url, content=content, headers=self._headers(batch, content)) as reply:
                 said = _beginning(reply)
         except (httpx.InvalidURL, OverflowError):
             return "undelivered", f"{host}: not a URL that can be called"
+        except ProviderError as error:
+            return "again", f"the secret of the setting callback_secret: {error}"
         except (httpx.HTTPError, ValueError) as error:
             # Never the URL itself: whoever knows it can resume the workflow.
             return "again", f"{host}: {type(error).__name__}"
         answer = judge(reply.status_code, reply.headers.get("content-type", ""), said)
         return answer, f"{host} answered {reply.status_code}"
+
+    def _headers(self, batch: Batch, content: bytes) -> Mapping[str, str]:
+        """Signed as events are, once the setting `callback_secret` names a secret. Raises `ProviderError`."""
+        headers = {"content-type": "application/json", "user-agent": "nightshift", "webhook-id": batch.id}
+        secret = self.secret()
+        if secret is None:
+            return headers
+        at = int(self.shift.clock().timestamp())
+        signed = {"webhook-timestamp": str(at), "webhook-signature": sign(secret, batch.id, at, content)}
+        return {**headers, **signed}
 
     def result(self, batch: Batch) -> Mapping[str, object]:
         """What the caller gets: the batch and its runs, in the order of the items; of a question, its answer."""
@@ -128,9 +150,9 @@ class CallbackRelay:
             made = runs.of_batch(connection, batch.id)
             if [run.job for run in made] == [ASK]:
                 return {"type": "ask.answered", **gates.answer(connection, batch.id)}
-        return {"type": "batch.ended", "batch": shown(batch), "runs": [shown(run) for run in made]}
+            return {"type": "batch.ended", **batch_told(connection, batch)}
 
-    def _note(self, row: OutboxRow, batch: Batch, delivery_id: str, answer: Answer, detail: str) -> None:
+    def _note(self, row: OutboxRow, batch: Batch, delivery_id: str, answer: Answer, detail: str) -> DeliveryState:
         now = self.shift.clock()
         waited = now - row.created_at
         patience = _GIVE_UP_UNKNOWN if answer == "again_for_minutes" else _GIVE_UP
@@ -147,3 +169,4 @@ class CallbackRelay:
                 outbox.done(tx, [row.id])
         if state is DeliveryState.FAILED:
             log.error("callback_undelivered", batch_id=batch.id, detail=detail)
+        return state

@@ -33,9 +33,18 @@ def _dotted_path(text: str) -> str:
     return text
 
 
+def _secret_reference(text: str) -> str:
+    if not re.fullmatch(r"(env|file):\S+", text):
+        # What stands here instead of a reference may be the secret itself.
+        message = "not a secret reference; accepted: env:NAME, file:PATH"
+        raise ValueError(message)
+    return text
+
+
 Zone = Annotated[str, AfterValidator(known_zone)]
 HostPattern = Annotated[str, AfterValidator(_host_pattern)]
 DottedPath = Annotated[str, AfterValidator(_dotted_path)]
+SecretReference = Annotated[str, AfterValidator(_secret_reference)]
 
 
 class Settings(BaseModel):
@@ -80,11 +89,21 @@ class Settings(BaseModel):
     callback_hosts: tuple[HostPattern, ...] = Field(
         ("localhost", "127.0.0.1", "::1"), description="Hosts a callback may go to: host, host:port or *.example.com."
     )
+    callback_secret: SecretReference | None = Field(
+        None, description="Secret that signs callbacks, by reference: env:NAME or file:PATH; unset: not signed.", repr=False
+    )
     body_limit_kb: int = Field(1024, ge=1, description="Longest request body, in KiB.")
     key_file: Path | None = Field(None, description="One file of instance keys, the current one first; unset: <home>/keys.")
     audit_anchor_file: Path | None = Field(None, description="File that the head of the audit chain is appended to.")
     artifact_limit_mb: int = Field(16, ge=1, le=16, description="Largest artifact, in MiB.")
     people_session_hours: float = Field(12, gt=0, description="Hours until a person signs in to the console again.")
+    n8n_url: str | None = Field(None, pattern="^https?://", description="The n8n that `nightshift n8n …` speaks to.")
+    n8n_api_key: SecretReference | None = Field(
+        None, description="Your own API key of that n8n, by reference: env:NAME or file:PATH.", repr=False
+    )
+    n8n_nodes: Path | None = Field(
+        None, description="Node types of that n8n, as `n8n export:nodes --output=FILE` writes them; for lint and diff."
+    )
     token_days: int = Field(90, ge=1, description="Days until a new API token expires, unless it says otherwise.")
 
     def shown(self) -> dict[str, str]:

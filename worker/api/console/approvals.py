@@ -7,6 +7,7 @@ from fastapi import APIRouter, Query, Response
 from fastapi.responses import HTMLResponse
 from sqlalchemy import Connection
 
+from tasks.ask import GATE_ONLY
 from worker.api.approvals import BYTES
 from worker.api.console.page import Looks
 from worker.api.console.render import render
@@ -140,6 +141,7 @@ def _frame(viewer: Viewer, found: Dossier) -> dict[str, object]:
         "viewer": viewer,
         "found": found,
         "approval": approval,
+        "gate_only": GATE_ONLY,
         "now": now,
         "window": estate.policy.frozen(approval.environment, now),
         "mode_now": estate.mode(approval.environment),

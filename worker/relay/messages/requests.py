@@ -9,10 +9,11 @@ from sqlalchemy import Connection
 from notifications.approvals import ApprovalFacts, ApprovalKind, Mended, Said, approval_message, for_person
 from notifications.message import Message, MessageKind
 from notifications.routes import Announce, announce
+from tasks.ask import GATE_ONLY
 from worker import seal
 from worker.flow.authorizing import deciders
 from worker.flow.runbooks import RUNBOOKS
-from worker.ledger import approvals, keepings, plans, runs, telling
+from worker.ledger import approvals, gates, keepings, plans, runs, telling
 from worker.records import Approval, ApprovalState, OutboxRow, PlanRow, Run
 from worker.relay.messages.followers import follow, recipient
 from worker.relay.messages.turn import Intent, Turn, place_of
@@ -92,6 +93,7 @@ def request_facts(turn: Turn, connection: Connection, approval: Approval, run: R
         ended_reason=approval.ended_reason,
         digest=approval.digest,
         run_id=approval.run_id,
+        gate=GATE_ONLY if gates.get(connection, approval.id) else "",
         mended=Mended(run_id=run.id, verdict=run.verdict or "ended", summary=run.summary) if run else None,
         code=_code(connection, approval, run),
     )
