@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import pytest
 
-from tests.servers import Missing, PostgresServer, RabbitServer, RedisServer
+from tests.servers import Missing, N8nServer, PostgresServer, RabbitServer, RedisServer
 from tests.servers.hiding import path_without
 from tests.servers.loopback import LoopbackOnly
 from tests.servers.process import Server
@@ -79,6 +79,11 @@ def _rabbit() -> Iterator[RabbitServer]:
     yield from _serve(RabbitServer)
 
 
+@pytest.fixture(scope="session")
+def _n8n() -> Iterator[N8nServer]:
+    yield from _serve(N8nServer)
+
+
 def _running(server: ServerT) -> ServerT:
     """A test may kill a server and fail before it starts it again; the next one must not suffer."""
     if not server.running:
@@ -103,6 +108,13 @@ def postgres_server(_postgres: PostgresServer) -> PostgresServer:
 def rabbit_server(_rabbit: RabbitServer) -> RabbitServer:
     """The session's RabbitMQ, running; queues of earlier tests are still there, so name yours."""
     return _running(_rabbit)
+
+
+@pytest.fixture
+def n8n_server(_n8n: N8nServer) -> N8nServer:
+    """The session's n8n, running, without a workflow, credential or tag; executions of earlier tests are still there."""
+    _running(_n8n).wipe()
+    return _n8n
 
 
 @pytest.fixture(scope="session")

@@ -1,12 +1,16 @@
 """The gateway as a canvas sees it."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.api.kit import Served, serving
+from tests.cli.conftest import Cli, clean_environ
+from tests.n8n.bench import GATEWAY, MATERIAL, WEBHOOK, Bench
 from tests.n8n.gatehouse import Gatehouse, open_gatehouse
+from tests.servers import N8nServer
 
 
 @pytest.fixture(scope="session")
@@ -34,3 +38,20 @@ def _sqlite_copy(tmp_path: Path, _sqlite_template: Path) -> str:
     file = tmp_path / "ledger.db"
     file.write_bytes(_sqlite_template.read_bytes())
     return f"sqlite:///{file}"
+
+
+@pytest.fixture
+def bench(n8n_server: N8nServer, tmp_path: Path) -> Bench:
+    """Three workflows in a folder, and an n8n that has their credentials and nothing else."""
+    n8n_server.add_credential(GATEWAY, "Authorization", "Bearer of-the-gateway")
+    n8n_server.add_credential(WEBHOOK, "X-Nightshift-Webhook", "of-the-webhook")
+    home, folder = tmp_path / "home", tmp_path / "workflows"
+    home.mkdir(mode=0o700)
+    shutil.copytree(MATERIAL, folder)
+    environ = {
+        "NIGHTSHIFT_N8N_URL": n8n_server.url,
+        "NIGHTSHIFT_N8N_API_KEY": "env:OPERATORS_KEY",
+        "OPERATORS_KEY": n8n_server.api_key,
+    }
+    cli = Cli(home, clean_environ(home)).with_environ(**environ)
+    return Bench(cli, n8n_server, folder, tmp_path / "elsewhere")

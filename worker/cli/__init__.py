@@ -15,6 +15,7 @@ from worker.cli import (
     diagnosis,
     digest,
     findings,
+    n8n,
     people,
     policy,
     processes,
@@ -60,6 +61,7 @@ for family in (
     policy,
     people,
     access,
+    n8n,
     records,
     diagnosis,
 ):

