@@ -49,7 +49,9 @@ class Hall:
         self.clients.append(client)
         return client
 
-    def token(self, kind: ActorKind = ActorKind.PERSON, name: str = "bo", grants: Sequence[Grant] = ADMIN) -> str:
+    def token(
+        self, kind: ActorKind = ActorKind.PERSON, name: str = "bo", grants: Sequence[Grant] = ADMIN, *, days: int = 1
+    ) -> str:
         """An API token; of a person, what it may do is in the configuration."""
         text, now = new_api_token(), self.ward.rig.clock()
         row = TokenRow(
@@ -60,7 +62,7 @@ class Hall:
             grants=[grant.model_dump(mode="json") for grant in grants],
             created_by="test",
             created_at=now,
-            expires_at=now + timedelta(days=1),
+            expires_at=now + timedelta(days=days),
             revoked_at=None,
         )
         with self.ward.rig.ledger.transaction() as tx:

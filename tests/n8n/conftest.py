@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.api.kit import Served, serving
-from tests.cli.conftest import Cli, clean_environ
-from tests.n8n.bench import GATEWAY, MATERIAL, WEBHOOK, Bench
+from tests.n8n.bench import GATEWAY, MATERIAL, WEBHOOK, Bench, Line
 from tests.n8n.gatehouse import Gatehouse, open_gatehouse
 from tests.servers import N8nServer
 
@@ -48,10 +47,12 @@ def bench(n8n_server: N8nServer, tmp_path: Path) -> Bench:
     home, folder = tmp_path / "home", tmp_path / "workflows"
     home.mkdir(mode=0o700)
     shutil.copytree(MATERIAL, folder)
-    environ = {
-        "NIGHTSHIFT_N8N_URL": n8n_server.url,
-        "NIGHTSHIFT_N8N_API_KEY": "env:OPERATORS_KEY",
-        "OPERATORS_KEY": n8n_server.api_key,
-    }
-    cli = Cli(home, clean_environ(home)).with_environ(**environ)
+    cli = Line(
+        {
+            "NIGHTSHIFT_HOME": str(home),
+            "NIGHTSHIFT_N8N_URL": n8n_server.url,
+            "NIGHTSHIFT_N8N_API_KEY": "env:OPERATORS_KEY",
+            "OPERATORS_KEY": n8n_server.api_key,
+        }
+    )
     return Bench(cli, n8n_server, folder, tmp_path / "elsewhere")

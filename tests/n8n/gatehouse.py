@@ -39,7 +39,7 @@ class Gatehouse:
 
     def canvas(self, name: str = "canvas", grants: Sequence[Grant] = N8N, behalf: str | None = None) -> httpx.Client:
         """A client with an n8n token of a family of its own."""
-        client = self.hall.client(self.hall.token(ActorKind.N8N, name, grants))
+        client = self.hall.client(self.hall.token(ActorKind.N8N, name, grants, days=30))
         if behalf:
             client.headers["X-On-Behalf-Of"] = behalf
         return client

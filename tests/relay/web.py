@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -31,6 +31,14 @@ FINISHED = Answer(409, '{"message": "The execution \\"7\\" has finished already.
 CRASHED = Answer(409, '{"message": "The execution \\"7\\" has finished with error."}')
 
 
+@dataclass(frozen=True)
+class Sent:
+    """One request as it came; names of headers in lower case."""
+
+    headers: Mapping[str, str]
+    body: bytes
+
+
 @dataclass
 class Waiting:
     """A Wait node's resume URL; the last answer is given for ever."""
@@ -39,6 +47,7 @@ class Waiting:
     answers: list[Answer] = field(default_factory=lambda: [RESUMED])
     got: list[Any] = field(default_factory=list)
     """Bodies, as JSON where there is one."""
+    sent: list[Sent] = field(default_factory=list)
 
     @property
     def url(self) -> str:
@@ -52,6 +61,7 @@ def waiting() -> Iterator[Waiting]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
+            node.sent.append(Sent({name.lower(): text for name, text in self.headers.items()}, body))
             node.got.append(json.loads(body) if body else None)
             answer = node.answers.pop(0) if len(node.answers) > 1 else node.answers[0]
             said = answer.said.encode()

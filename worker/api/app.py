@@ -3,6 +3,7 @@
 import logging
 import re
 from collections.abc import Callable, Sequence
+from http import HTTPStatus
 from urllib.parse import unquote
 
 from fastapi import FastAPI, Request, Response
@@ -36,6 +37,7 @@ from worker.api.validation import of_validation_error
 from worker.flow import Enqueued, Shift
 from worker.flow.errors import FlowError
 from worker.flow.intake import Permit
+from worker.flow.tries import note_try
 from worker.ledger import LedgerUnavailable
 from worker.records import Actor
 from worker.settings import Settings
@@ -95,6 +97,9 @@ def create_app(
 
 def _answer_errors(app: FastAPI) -> None:
     def respond(request: Request, problem: problems.ProblemError) -> Response:
+        actor = getattr(request.state, "token_of", None)
+        if problem.status_code == HTTPStatus.FORBIDDEN and actor is not None:
+            _note_try(app.state.gateway.shift, request, actor, problem.code)
         return console.error_page(request, problem) if console.is_for_people(request) else problems.answer(problem)
 
     @app.exception_handler(HTTPException)
@@ -121,6 +126,17 @@ def _answer_errors(app: FastAPI) -> None:
         if isinstance(error, DataError) or isinstance(error.orig, OverflowError):
             return respond(request, problems.unkeepable())
         raise error
+
+
+def _note_try(shift: Shift, request: Request, actor: Actor, code: str) -> None:
+    route = request.scope.get("route")
+    template = getattr(route, "path", "unknown")
+    # The path of a link is a secret; those of the API hold ids.
+    about = request.path_params if template.startswith("/v1/") else {}
+    try:
+        note_try(shift, actor, f"{request.method} {template}", code, {name: str(told)[:64] for name, told in about.items()})
+    except LEDGER_ERRORS as error:
+        log.warning("try_not_noted", actor=str(actor), route=template, error=type(error).__name__)
 
 
 def _accepted(shift: Shift, error: FlowError) -> list[str] | None:

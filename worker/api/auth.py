@@ -95,10 +95,18 @@ def by_token(request: Request, here: Gateway) -> Caller:
         detail = f"token {row.name!r} expired at {row.expires_at:%Y-%m-%d %H:%M} UTC; `nightshift token create` makes a new one"
         raise _unauthorized("token_expired", detail)
     actor = Actor(row.kind, row.name, _on_behalf_of(request, row.kind))
+    request.state.token_of = actor
     # A person's own token says who it is; what they may do is asked of the configuration in force, as for a session.
     of_person = row.kind is ActorKind.PERSON
     grants = tuple(here.grants_of(row.name)) if of_person else _GRANTS.validate_python(row.grants)
     return Caller(actor=actor, grants=grants, family=row.family)
+
+
+def refuse_machines(request: Request, here: Gateway) -> None:
+    """Raise `Forbidden` for the bearer of a token: pages, links and their forms are for people in browsers."""
+    if request.headers.get("authorization", "").lower().startswith("bearer "):
+        caller = by_token(request, here)
+        raise Forbidden(f"{caller.actor} comes with a token: pages are for people who are signed in", code="not_a_person")
 
 
 def by_session(request: Request, here: Gateway) -> Caller | None:

@@ -16,6 +16,8 @@ from worker.flow import verbs
 from worker.flow.results import results_of
 from worker.flow.shown import shown
 from worker.ledger import gates
+from worker.records import Trigger
+from worker.tokens import Verb
 
 router = APIRouter(prefix="/v1/batches", tags=["batches"])
 
@@ -66,11 +68,12 @@ async def get_batch(batch_id: str, request: Request, response: Response, here: H
 
 @router.post("/{batch_id}/cancel")
 def cancel_batch(batch_id: str, here: Here, who: Who, body: WhyBody | None = None) -> dict[str, Any]:
-    """Cancel every run of it that has not ended; needs `run` on all of them."""
+    """Cancel every run of it that has not ended; needs `run` on all of them, `operate` on what people approved."""
     with here.shift.ledger.read() as connection:
         view = visible_batch(connection, who, batch_id)
+    verb: Verb = "operate" if view.batch.trigger is Trigger.APPROVAL else "run"
     for tally in view.tallies:
-        who.require("run", tally.job, tally.environment)
+        who.require(verb, tally.job, tally.environment)
     if sum(tally.runs for tally in view.tallies) < view.batch.total:
-        who.require("run")
+        who.require(verb)
     return {"cancelled": verbs.cancel_batch(here.shift, batch_id, who.actor, body.reason if body else "")}

@@ -2,6 +2,7 @@
 
 from fastapi import APIRouter, Request, Response
 
+from worker.api.auth import refuse_machines
 from worker.api.console.page import back_to
 from worker.api.console.viewer import link_over, set_link_cookie
 from worker.api.gateway import Here
@@ -15,6 +16,7 @@ router = APIRouter()
 @router.head("/a/{token}")
 def exchange(request: Request, here: Here, token: str) -> Response:
     """To the page of the approval, with proof of whose link it was."""
+    refuse_machines(request, here)
     try:
         link = open_link(here.shift, token)
     except Refused as error:

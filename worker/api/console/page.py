@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import Depends, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 
-from worker.api.auth import Caller, by_session, check_csrf
+from worker.api.auth import Caller, by_session, check_csrf, refuse_machines
 from worker.api.console.render import render
 from worker.api.gateway import Gateway, Here
 from worker.api.problems import ProblemError
@@ -50,6 +50,7 @@ def brakes_now(here: Gateway) -> LedgerState | None:
 
 
 def _visitor(request: Request, here: Here) -> Visitor:
+    refuse_machines(request, here)
     caller = by_session(request, here)
     if caller is None or caller.session is None:
         raise ProblemError(303, "signed_out", "sign in first", headers={"Location": "/login"})

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import HTMLResponse
 
-from worker.api.auth import COOKIE, over_tls
+from worker.api.auth import COOKIE, over_tls, refuse_machines
 from worker.api.console.page import Acts, back_to
 from worker.api.console.render import render, render_with_secret
 from worker.api.gateway import Here
@@ -22,13 +22,15 @@ def how_to_sign_in() -> HTMLResponse:
 
 @router.get("/login/{token}", response_class=HTMLResponse)
 @router.head("/login/{token}", response_class=HTMLResponse)
-def open_link(token: str) -> HTMLResponse:
+def open_link(request: Request, here: Here, token: str) -> HTMLResponse:
+    refuse_machines(request, here)
     return HTMLResponse(render_with_secret("login_link.html", token=token))
 
 
 @router.post("/login")
 def sign_in(request: Request, here: Here, token: Annotated[str, Form(max_length=200)]) -> Response:
     """Spend the link for a session."""
+    refuse_machines(request, here)
     # There is no session yet whose CSRF token could be asked for; the browser says whether the form was ours.
     if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
         raise ProblemError(403, "csrf", "this form came from another site; open the link itself")

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request, Response
 
-from worker.api.auth import check_csrf, over_tls
+from worker.api.auth import check_csrf, over_tls, refuse_machines
 from worker.api.console.page import Visitor, brakes_now, visitor_of
 from worker.api.console.render import render
 from worker.api.gateway import Gateway, Here
@@ -62,6 +62,7 @@ class Viewer:
 
 
 def _viewer(request: Request, here: Here, approval_id: str) -> Viewer:
+    refuse_machines(request, here)
     visitor = visitor_of(request, here)
     held = here.link_cookies.read(approval_id, request.cookies.get(cookie_name(approval_id), ""))
     try:
