@@ -9,6 +9,7 @@ import pytest
 from tests.api.kit import Served, serving
 from tests.n8n.bench import GATEWAY, MATERIAL, WEBHOOK, Bench, Line
 from tests.n8n.gatehouse import Gatehouse, open_gatehouse
+from tests.n8n.stage import Stage, open_stage
 from tests.servers import N8nServer
 
 
@@ -56,3 +57,13 @@ def bench(n8n_server: N8nServer, tmp_path: Path) -> Bench:
         }
     )
     return Bench(cli, n8n_server, folder, tmp_path / "elsewhere")
+
+
+@pytest.fixture(scope="module")
+def stage(_n8n: N8nServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """Every shipped workflow published on a real n8n, and a real instance that it calls."""
+    if not _n8n.running:
+        _n8n.start()
+    _n8n.wipe()
+    with open_stage(_n8n, tmp_path_factory.mktemp("stage")) as opened:
+        yield opened

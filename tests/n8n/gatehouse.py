@@ -79,7 +79,7 @@ def open_gatehouse(ledger_url: str, tmp_path: Path, served: Served, **settings: 
     folder.mkdir()
     with open_rig(ledger_url, tmp_path, SLOTS, ask.JOB, tables={"slots": {"door": door(folder)}}) as rig:
         rules = (rule(), rule(name="gates", jobs=["ask"], actions=["gate"]))
-        people = (person("ana"), person("bo"), person("cy"))
+        people = (person("ana"), person("bo"), person("cy"), person("root", "admin", environment="*"))
         here = {"modes": {PROD: "execute"}, "policy": Policy(rules=rules), "people": people}
         rig.estate.append(replace(rig.estate[-1], **here))  # type: ignore[arg-type]
         rig.shift = replace(rig.shift, ring=lambda queued: house.do_the_work(queued))  # noqa: PLW0108 - made below

@@ -1,5 +1,6 @@
 """What a canvas gets back: one result per item by one callback, signed, and what happens to those that never arrive."""
 
+import re
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import timedelta
@@ -11,6 +12,7 @@ import pytest
 from notifications.webhook import verify
 from tasks.errors import ProviderError
 from tests.api.kit import CLI, problem
+from tests.approvals.kit import text_of
 from tests.n8n.gatehouse import OTHER, PAYLOAD, Gatehouse, consume
 from tests.relay.web import CRASHED, RESUMED, RUNNING, Waiting, waiting
 from worker.flow.deciding import expire_due
@@ -213,6 +215,21 @@ class TestUndelivered:
         narrow = gatehouse_here.canvas("narrow", [Grant(verb="run", jobs=("slots",)), Grant(verb="read", jobs=("slots",))])
         assert narrow.get("/v1/deliveries").json()["deliveries"] == []
         assert problem(narrow.post(f"/v1/deliveries/{row['id']}/resend")) == (404, "unknown_delivery", None)
+
+    def test_a_person_sends_it_again_on_the_console(
+        self, gatehouse_here: Gatehouse, node: Waiting, failed: dict[str, Any]
+    ) -> None:
+        assert gatehouse_here.hall.signed_in("bo").get("/deliveries").status_code == 403
+        browser = gatehouse_here.hall.signed_in("root")
+        page = browser.get("/deliveries").text
+        assert f"127.0.0.1:{node.port} answered 409" in text_of(page)
+        (path,) = re.findall(r'action="(/deliveries/[^"]+/resend)"', page)
+        (csrf, *_) = re.findall(r'name="csrf" value="([^"]+)"', page)
+        assert browser.post(path).status_code == 403
+        assert browser.post(path, data={"csrf": csrf}).headers["Location"] == "/deliveries?state=sending"
+        node.answers = [RESUMED]
+        failed["relay"].step()
+        assert "Everything arrived." in text_of(browser.get("/deliveries").text)
 
     def test_a_message_is_not_sent_again_by_this(self, gatehouse_here: Gatehouse) -> None:
         with gatehouse_here.ward.rig.ledger.transaction() as tx:

@@ -125,6 +125,7 @@ def test_no_page_link_or_form_is_for_the_bearer_of_a_token(gatehouse_here: Gateh
     link, login = house.hall.link(house.ward.approval(scene["approval"])), house.hall.login_token()
     members = {"token": link, "approval_id": scene["approval"], "run_id": scene["effect"], "finding_id": scene["finding"]}
     members |= {"batch_id": scene["effect_batch"], "brake": "kill", "schedule": NIGHTLY.name}
+    members |= {"delivery_id": scene["others_delivery"]}
     hostile = house.canvas("hostile")
     before = house.hall.picture(without=("audit",))
     form = {"token": login, **WHY}

@@ -12,6 +12,7 @@ from worker.cli import (
     approvals,
     brakes,
     configuration,
+    deliveries,
     diagnosis,
     digest,
     findings,
@@ -63,6 +64,7 @@ for family in (
     access,
     n8n,
     records,
+    deliveries,
     diagnosis,
 ):
     family.register(app)

@@ -10,6 +10,7 @@ from worker.api.console import (
     batches,
     brakes,
     deciding,
+    deliveries,
     findings,
     links,
     other,
@@ -23,7 +24,22 @@ from worker.api.console import (
 from worker.api.console.page import error_page, is_for_people
 
 router = APIRouter(include_in_schema=False)
-for _part in (sign_in, links, static, tonight, findings, approvals, deciding, runs, batches, schedules, brakes, runbooks, other):
+for _part in (
+    sign_in,
+    links,
+    static,
+    tonight,
+    findings,
+    approvals,
+    deciding,
+    runs,
+    batches,
+    schedules,
+    brakes,
+    runbooks,
+    deliveries,
+    other,
+):
     router.include_router(_part.router)
 
 __all__ = ["error_page", "is_for_people", "router"]
