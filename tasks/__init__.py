@@ -4,5 +4,6 @@ JOBS: dict[str, str] = {
     "ask": "tasks.ask:JOB",
     "certificates": "tasks.certificates:JOB",
     "command": "tasks.command:JOB",
+    "workflow_failures": "tasks.workflow_failures:JOB",
 }
 """Every job that ships, by name: the table of contents. The value is `module:attribute`, loaded at start."""

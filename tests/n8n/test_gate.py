@@ -1,6 +1,7 @@
 """A canvas asks, a person decides, and the yes is used once: by whoever asked, in time, for the payload that was approved."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -13,13 +14,14 @@ from tests.approvals.mailroom import text_of as mail_text
 from tests.approvals.ward import PROD
 from tests.n8n.gatehouse import OTHER, PAYLOAD, Gatehouse, consume, question
 from tests.support.mail import mail_server
+from worker.flow import gates
 from worker.flow.api_tokens import create_token
 from worker.flow.deciding import expire_due, expire_unused, revoke
 from worker.flow.errors import Forbidden
 from worker.flow.verbs import freeze, thaw
 from worker.ledger import people, runs
 from worker.policy import Freeze
-from worker.records import ActorKind, ApprovalState, Choice, FindingState
+from worker.records import ActorKind, ApprovalState, Choice, FindingState, Trigger
 from worker.tokens import Grant, grants_of_role
 
 OPEN = (FindingState.OPEN,)
@@ -231,6 +233,33 @@ def test_without_a_rule_nobody_is_asked(gatehouse_here: Gatehouse) -> None:
     refused = house.canvas().post("/v1/asks", json=question())
     assert problem(refused) == (409, "no_rule", None)
     assert refused.json()["detail"] == f"no rule of policy.toml covers ask: gate in {PROD} at medium risk"
+
+
+def test_a_loop_gone_wrong_does_not_drown_people(gatehouse_here: Gatehouse) -> None:
+    house, canvas = gatehouse_here, gatehouse_here.canvas()
+    first = house.ask(canvas, idempotency_key="first")
+    house.work = False
+    with house.ward.rig.ledger.read() as connection:
+        (token,) = people.tokens(connection)
+    loop = gates.Asking(
+        subject="Number 1",
+        body="",
+        risk="low",
+        payload_sha256=PAYLOAD,
+        environment=PROD,
+        use_seconds=60,
+        actor=CLI,
+        family=token.family,
+        trigger=Trigger.N8N,
+    )
+    for number in range(1, gates.MOST_WAITING):
+        gates.ask(house.ward.rig.shift, replace(loop, subject=f"Number {number}"), lambda _: None)
+    assert problem(canvas.post("/v1/asks", json=question(subject="One more"))) == (409, "too_many_questions", None)
+    assert house.ask(canvas, idempotency_key="first")["ask"] == first["ask"]
+    house.work = True
+    house.ask(house.canvas("other"))
+    house.ward.say(house.approval(first))
+    house.ask(canvas, subject="One more")
 
 
 def test_a_question_is_not_a_run_of_anybody(gatehouse_here: Gatehouse) -> None:

@@ -39,7 +39,7 @@ from worker.flow.errors import FlowError
 from worker.flow.intake import Permit
 from worker.flow.tries import note_try
 from worker.ledger import LedgerUnavailable
-from worker.records import Actor
+from worker.records import Actor, ActorKind
 from worker.settings import Settings
 from worker.tokens import Grant, LinkCookies, Sessions
 
@@ -98,7 +98,7 @@ def create_app(
 def _answer_errors(app: FastAPI) -> None:
     def respond(request: Request, problem: problems.ProblemError) -> Response:
         actor = getattr(request.state, "token_of", None)
-        if problem.status_code == HTTPStatus.FORBIDDEN and actor is not None:
+        if problem.status_code == HTTPStatus.FORBIDDEN and actor is not None and actor.kind is not ActorKind.PERSON:
             _note_try(app.state.gateway.shift, request, actor, problem.code)
         return console.error_page(request, problem) if console.is_for_people(request) else problems.answer(problem)
 

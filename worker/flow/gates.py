@@ -17,9 +17,12 @@ from worker.flow.carrying.endings import carried_out
 from worker.flow.errors import FlowError, Forbidden, NotFound, Refused
 from worker.flow.intake import Enqueued, Order, Request, enqueue
 from worker.flow.shift import Estate, Shift
-from worker.ledger import approvals, gates, revisions, runs
+from worker.ledger import approvals, batches, gates, revisions, runs
 from worker.policy import Denied, assess, judge
 from worker.records import Actor, Approval, ApprovalState, AskedHow, Gate, LedgerState, Trigger
+
+MOST_WAITING = 50
+"""Questions of one token's family that may wait at a time."""
 
 Permit = Callable[[str], None]
 """`permit(environment)` raises `Forbidden` unless the actor may ask there."""
@@ -50,6 +53,7 @@ def ask(shift: Shift, asked: Asking, permit: Permit) -> Enqueued:
     permit(environment)
     target = _target(asked, environment)
     _refuse_hopeless(estate, target)
+    _refuse_a_flood(shift, asked)
     request = Request(
         orders=[Order(job=JOB.name, params={"targets": [target]})],
         trigger=asked.trigger,
@@ -126,6 +130,17 @@ def _refuse_hopeless(estate: Estate, target: Mapping[str, Any]) -> None:
     verdict = judge(estate.policy, plan, question.environment, assess(plan, question.environment).risk)
     if isinstance(verdict, Denied):
         raise Refused(verdict.why, code=verdict.code)
+
+
+def _refuse_a_flood(shift: Shift, asked: Asking) -> None:
+    """Each question is a mail to everybody who may decide: a loop gone wrong must not drown those that matter."""
+    with shift.ledger.read() as connection:
+        if asked.idempotency_key is not None and batches.by_idempotency_key(connection, asked.family, asked.idempotency_key):
+            return
+        waiting = gates.waiting_of(connection, JOB.name, asked.family)
+    if waiting >= MOST_WAITING:
+        told = f"{waiting} questions of this token wait, at most {MOST_WAITING} may: ask one question about many things"
+        raise Refused(told, code="too_many_questions")
 
 
 def _why_not(

@@ -3,14 +3,14 @@
 from dataclasses import asdict
 from datetime import datetime
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from worker.ledger.approval_tables import APPROVALS
 from worker.ledger.gate_tables import GATES, RUN_APPROVALS
 from worker.ledger.rows import record
 from worker.ledger.tables import BATCHES, RUNS
-from worker.records import Approval, ApprovalState, AskedHow, Gate
+from worker.records import Approval, ApprovalState, AskedHow, Gate, RunState
 
 
 def insert_gate(tx: Connection, gate: Gate) -> None:
@@ -69,6 +69,15 @@ def waiting(connection: Connection, batch_id: str) -> bool:
     open_gates = select(GATES.c.approval_id).join(APPROVALS, APPROVALS.c.id == GATES.c.approval_id)
     pending = open_gates.where(APPROVALS.c.state == ApprovalState.PENDING, GATES.c.approval_id.in_(asked))
     return connection.execute(pending.limit(1)).first() is not None
+
+
+def waiting_of(connection: Connection, job: str, family: str) -> int:
+    """Questions of this family that people have still to answer, or are still to be asked."""
+    pending = select(func.count()).select_from(GATES).join(APPROVALS, APPROVALS.c.id == GATES.c.approval_id)
+    asked = pending.where(GATES.c.family == family, APPROVALS.c.state == ApprovalState.PENDING)
+    queued = select(func.count()).select_from(RUNS).join(BATCHES, BATCHES.c.id == RUNS.c.batch_id)
+    coming = queued.where(BATCHES.c.family == family, RUNS.c.job == job, RUNS.c.state == RunState.QUEUED)
+    return int(connection.execute(asked).scalar_one()) + int(connection.execute(coming).scalar_one())
 
 
 def to_call_back(connection: Connection, approval_id: str) -> list[str]:

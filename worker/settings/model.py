@@ -101,6 +101,11 @@ class Settings(BaseModel):
     n8n_api_key: SecretReference | None = Field(
         None, description="Your own API key of that n8n, by reference: env:NAME or file:PATH.", repr=False
     )
+    n8n_gateway_url: str | None = Field(
+        None,
+        pattern="^https?://",
+        description="How that n8n reaches this gateway; workflow files say http://127.0.0.1:8321, and so it is if unset.",
+    )
     n8n_nodes: Path | None = Field(
         None, description="Node types of that n8n, as `n8n export:nodes --output=FILE` writes them; for lint and diff."
     )
