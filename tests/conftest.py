@@ -4,7 +4,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,6 +13,7 @@ import pytest
 from tests.servers import Missing, N8nServer, PostgresServer, RabbitServer, RedisServer
 from tests.servers.hiding import path_without
 from tests.servers.loopback import LoopbackOnly
+from tests.servers.n8n_install import node
 from tests.servers.process import Server
 
 # Said to the tests, not to Nightshift, which refuses settings that it does not know: so no process we start inherits them.
@@ -25,6 +26,13 @@ ServerT = TypeVar("ServerT", bound=Server)
 
 def pytest_configure() -> None:
     sys.addaudithook(_loopback_only)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """An n8n that is not there yet is installed before the first test: no test's time-out is long enough for it."""
+    if any("_n8n" in getattr(item, "fixturenames", ()) for item in session.items) and not session.config.option.collectonly:
+        with suppress(Missing):
+            node()
 
 
 @pytest.fixture(autouse=True)

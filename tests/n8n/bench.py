@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from typer.testing import CliRunner
 
@@ -26,7 +26,7 @@ class Line:
         """Standard output; when it must refuse without a word there, what it says on standard error."""
         result = CliRunner().invoke(app, args, env={**self.environ})
         out, exit_code = result.stdout, result.exit_code
-        if result.exception is not None and not isinstance(result.exception, SystemExit):
+        if isinstance(result.exception, Exception):
             refusal = told(result.exception)
             if refusal is None:
                 raise result.exception
@@ -84,10 +84,11 @@ class Bench:
             assert answer.is_success, answer.text
         return raw
 
-    @staticmethod
-    def node(raw: dict[str, Any], name: str) -> dict[str, Any]:
-        (found,) = [node for node in raw["nodes"] if node["name"] == name]
-        return found  # type: ignore[no-any-return]
+
+def node_of(raw: dict[str, Any], name: str) -> dict[str, Any]:
+    """One node of a workflow, to be changed in place."""
+    (found,) = [node for node in raw["nodes"] if node["name"] == name]
+    return cast("dict[str, Any]", found)
 
 
 def texts(folder: Path) -> dict[str, str]:

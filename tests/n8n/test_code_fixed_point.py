@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from tests.n8n.bench import Bench, texts
+from tests.n8n.bench import Bench, node_of, texts
 from tests.servers import N8nServer
 from tests.servers.n8n import exported
 
@@ -41,7 +41,7 @@ def test_an_answer_of_the_api_becomes_the_same_bytes(bench: Bench) -> None:
 
 def test_a_save_of_the_editor_that_moved_a_node_shows_as_a_move_alone(bench: Bench) -> None:
     bench.push()
-    bench.save_in_editor("example_run_job", lambda raw: bench.node(raw, "Result")["position"].__setitem__(0, 1000))
+    bench.save_in_editor("example_run_job", lambda raw: node_of(raw, "Result")["position"].__setitem__(0, 1000))
     changes = bench.cli.json("n8n", "diff", str(bench.folder), code=1)["example_run_job"]
     assert [(change["kind"], change["where"], change["after"]) for change in changes] == [("moved", "node Result", [1008, 0])]
     assert bench.cli.json("n8n", "check", str(bench.folder))["workflows"]["example_run_job"]["state"] == "moved only"

@@ -12,6 +12,7 @@ from urllib.parse import quote
 import httpx
 
 from tasks.providers.n8n.errors import N8nAway, N8nError, N8nForbidden
+from tasks.providers.n8n.gateway import IN_FILES
 
 TESTED_VERSIONS = ("2.15.1",)
 """Those that the whole of push was run against; on any other n8n we read and refuse to write."""
@@ -33,10 +34,10 @@ class Credential:
 class N8nApi:
     """One n8n. Each method is one call, or one a page."""
 
-    def __init__(self, url: str, key: str, *, transport: httpx.BaseTransport | None = None) -> None:
+    def __init__(self, url: str, key: str, *, gateway: str = IN_FILES, transport: httpx.BaseTransport | None = None) -> None:
+        """`gateway`: where this n8n reaches ours."""
         self.url = url.rstrip("/")
-        self.calls = 0
-        """Made so far."""
+        self.gateway = gateway
         headers = {"X-N8N-API-KEY": key, "Accept": "application/json"}
         # The environment's proxy is not asked: the key goes to this n8n and to nobody else.
         self._http = httpx.Client(base_url=self.url, headers=headers, timeout=_TIMEOUT, transport=transport, trust_env=False)
@@ -136,7 +137,6 @@ class N8nApi:
         raise self._refusal(answer, method, path.partition("?")[0], scope)
 
     def _send(self, method: str, path: str, body: object) -> httpx.Response:
-        self.calls += 1
         try:
             return self._http.request(method, path, json=body)
         except httpx.TimeoutException:

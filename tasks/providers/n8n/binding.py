@@ -1,9 +1,11 @@
 """From the normal form to what one n8n takes: its ids for names, and nothing that its API would refuse."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from tasks.model import Json
+from tasks.providers.n8n.gateway import IN_FILES, moved
 from tasks.providers.n8n.instance import Instance
 from tasks.providers.n8n.reading import CONDUCT_DEFAULTS, SETTINGS, UNSET
 from tasks.providers.n8n.workflow import REFERENCE, Node, Workflow, called
@@ -14,20 +16,30 @@ _API_NODE_KEYS = {"id", "name", "webhookId", "type", "typeVersion", "position", 
 _ALWAYS: Mapping[str, Json] = {"callerPolicy": "workflowsFromSameOwner", "availableInMCP": False}
 
 
-def bind(
-    workflow: Workflow, ids: Mapping[str, str], credentials: Mapping[tuple[str, str], str], had: Mapping[str, Json]
-) -> dict[str, Any]:
-    """The body of POST and PUT. `ids`: slug to id; `credentials`: (type, name) to id; `had`: the settings that n8n has now."""
+@dataclass(frozen=True, slots=True)
+class Ids:
+    """What names stand for in one n8n."""
+
+    workflows: Mapping[str, str]
+    """By slug."""
+    credentials: Mapping[tuple[str, str], str]
+    """By type and name."""
+    gateway: str = IN_FILES
+    """Where its workflows reach the gateway."""
+
+
+def bind(workflow: Workflow, ids: Ids, had: Mapping[str, Json]) -> dict[str, Any]:
+    """The body of POST and PUT. `had`: the settings that n8n has now."""
     nodes = []
     for node in workflow.nodes:
         body: dict[str, Any] = node_json(node)
         if node.credentials:
             body["credentials"] = {
-                kind: {"id": credentials.get((kind, name)), "name": name} for kind, name in node.credentials.items()
+                kind: {"id": ids.credentials.get((kind, name)), "name": name} for kind, name in node.credentials.items()
             }
-        body["parameters"] = _bound(node, ids)
+        body["parameters"] = moved(node.type, _bound(node, ids.workflows), IN_FILES, ids.gateway)
         nodes.append(body)
-    settings = {**_ALWAYS, **_unset(had, workflow.settings), **_bound_settings(workflow.settings, ids)}
+    settings = {**_ALWAYS, **_unset(had, workflow.settings), **_bound_settings(workflow.settings, ids.workflows)}
     return {"name": workflow.name, "nodes": nodes, "connections": connections_json(workflow.links), "settings": settings}
 
 

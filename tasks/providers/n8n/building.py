@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tasks.providers.n8n.binding import bind
+from tasks.providers.n8n.binding import Ids, bind
 from tasks.providers.n8n.errors import Refused
 from tasks.providers.n8n.folder import Folder, order
+from tasks.providers.n8n.gateway import IN_FILES
 from tasks.providers.n8n.workflow import Workflow, slug
 
 _ID_LENGTH = 16
@@ -65,8 +66,8 @@ class Built:
     workflows: int
 
 
-def first_boot(folder: Folder) -> Built:
-    """Raises `Refused` if something that a workflow needs is not among the files."""
+def first_boot(folder: Folder, gateway: str = IN_FILES) -> Built:
+    """For an n8n that reaches ours at `gateway`. Raises `Refused` if something that a workflow needs has no file."""
     workflows = folder.workflows
     missing = [
         f"{slug}: needs {need}, which has no file here"
@@ -83,7 +84,8 @@ def first_boot(folder: Folder) -> Built:
         raise Refused((*missing, *deaf, "nothing was built"))
     ids = {slug: workflow_id(slug) for slug in workflows}
     credentials = _credentials(workflows)
-    files = {f"workflows/{slug}.json": _json(_importable(each, ids, credentials)) for slug, each in workflows.items()}
+    bound = Ids(ids, {key: _made_id(f"credential {key}") for key in credentials}, gateway)
+    files = {f"workflows/{slug}.json": _json(_importable(each, bound)) for slug, each in workflows.items()}
     files |= {
         "credentials.json": _json([_template(kind, name, called) for (kind, name), called in credentials.items()]),
         "publish.txt": "".join(f"{ids[slug]}\n" for slug in order(workflows) if workflows[slug].to_publish),
@@ -120,12 +122,12 @@ def _credentials(workflows: Mapping[str, Workflow]) -> dict[tuple[str, str], boo
     return dict(sorted(found.items()))
 
 
-def _importable(workflow: Workflow, ids: Mapping[str, str], credentials: Mapping[tuple[str, str], bool]) -> dict[str, Any]:
-    bound = bind(workflow, ids, {key: _made_id(f"credential {key}") for key in credentials}, {})
+def _importable(workflow: Workflow, ids: Ids) -> dict[str, Any]:
+    bound = bind(workflow, ids, {})
     # n8n's command line makes no two tags of one name; it knows them apart by their ids.
     tags = [{"id": _made_id(f"tag {tag}"), "name": tag} for tag in workflow.tags]
     described = {"description": workflow.description} if workflow.description else {}
-    return {"id": ids[workflow.slug], **bound, **described, "tags": tags, "active": False}
+    return {"id": ids.workflows[workflow.slug], **bound, **described, "tags": tags, "active": False}
 
 
 def _template(kind: str, name: str, called: bool) -> dict[str, Any]:  # noqa: FBT001 - one internal call

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.providers.n8n.errors import WorkflowError
+from tasks.providers.n8n.gateway import IN_FILES
 from tasks.providers.n8n.node_types import NodeTypes
 from tasks.providers.n8n.reading import Names, read_workflow
 from tasks.providers.n8n.workflow import Workflow
@@ -51,12 +52,17 @@ class Seen:
     workflow: Workflow
 
 
-def read_files(path: Path, types: NodeTypes | None = None) -> list[File]:
-    """One file, or every `*.json` of a folder. Two exports of one n8n know each other by their ids. Raises `WorkflowError`."""
+def read_files(path: Path, types: NodeTypes | None = None, gateway: str = IN_FILES) -> list[File]:
+    """One file, or every `*.json` of a folder, from an n8n that reaches us at `gateway`. Raises `WorkflowError`.
+
+    Exports of one n8n know each other by their ids.
+    """
     paths = [path] if path.is_file() else workflow_paths(path)
     texts = {each: _text(each) for each in paths}
     raws = {each: _json(each, text) for each, text in texts.items()}
-    names = Names({str(raw["id"]): str(raw["name"]) for raw in raws.values() if raw.get("id") and raw.get("name")})
+    names = Names(
+        {str(raw["id"]): str(raw["name"]) for raw in raws.values() if raw.get("id") and raw.get("name")}, gateway=gateway
+    )
     return [
         File(each, raw, texts[each], read_workflow(raw, where=str(each), names=names, types=types)) for each, raw in raws.items()
     ]

@@ -62,14 +62,9 @@ def look(api: N8nApi, types: NodeTypes | None = None) -> Instance:
     version = api.version()
     credentials = api.credentials()
     raws = [raw for raw in api.workflows() if not raw.get("isArchived")]
-    names = Names({str(raw["id"]): str(raw["name"]) for raw in raws}, {each.id: each.name for each in credentials})
+    names = Names({str(raw["id"]): str(raw["name"]) for raw in raws}, {each.id: each.name for each in credentials}, api.gateway)
     held = tuple(held_from(raw, names, types) for raw in raws)
     return Instance(api.url, version, held, tuple(credentials), api.tags())
-
-
-def names_of(instance: Instance) -> Names:
-    """What its ids stand for."""
-    return Names({each.id: each.draft.name for each in instance.held}, {each.id: each.name for each in instance.credentials})
 
 
 def held_from(raw: Mapping[str, Any], names: Names, types: NodeTypes | None) -> Held:

@@ -2,10 +2,9 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from tasks.providers.n8n.api import N8nApi
-from tasks.providers.n8n.binding import as_it_was, bind
+from tasks.providers.n8n.binding import Ids, as_it_was, bind
 from tasks.providers.n8n.difference import differences
 from tasks.providers.n8n.errors import N8nError, PushFailed, Refused
 from tasks.providers.n8n.folder import Seen
@@ -38,7 +37,8 @@ class _Push:
         self._plan = plan
         self._tags = dict(instance.tags)
         self._ids = {slug: held[0].id for slug, held in instance.by_slug().items()}
-        self._credentials = {(each.type, each.name): each.id for each in instance.credentials}
+        credentials = {(each.type, each.name): each.id for each in instance.credentials}
+        self._bound = Ids(self._ids, credentials, api.gateway)
         self._written: dict[str, str] = {}
         """Workflow id to the version that we left there."""
         self.undo: list[_Undo] = []
@@ -57,7 +57,7 @@ class _Push:
                     self._change(write)
 
     def _create(self, write: Write) -> None:
-        made = self._api.create(bind(write.workflow, self._ids, self._credentials, {}))
+        made = self._api.create(bind(write.workflow, self._bound, {}))
         workflow_id = str(made["id"])
         self._ids[write.slug] = workflow_id
         self.undo.append(_Undo(write.slug, lambda: self._api.delete(workflow_id)))
@@ -72,7 +72,7 @@ class _Push:
         # Remembered before the call: one that fails may have been carried out all the same.
         self.undo.append(_Undo(write.slug, lambda: self._restore(held)))
         if write.action == "update":
-            body = bind(write.workflow, self._ids, self._credentials, held.raw.get("settings") or {})
+            body = bind(write.workflow, self._bound, held.raw.get("settings") or {})
             self._written[held.id] = str(self._api.update(held.id, body)["versionId"])
         self._tag(write, held.id)
         if write.workflow.to_publish:
@@ -188,8 +188,3 @@ def _put_back(push: _Push) -> tuple[str, ...]:
         except N8nError as error:
             left.append(f"{undo.what} ({error})")
     return tuple(left)
-
-
-def summary(pushed: Pushed) -> dict[str, Any]:
-    """For `--json`."""
-    return {"written": dict(pushed.written), "workflows": len(pushed.seen)}

@@ -7,6 +7,7 @@ from typing import Any, TypeGuard
 
 from tasks.model import Json
 from tasks.providers.n8n.errors import WorkflowError
+from tasks.providers.n8n.gateway import IN_FILES, moved
 from tasks.providers.n8n.node_types import NodeTypes
 from tasks.providers.n8n.workflow import REFERENCE, Link, Node, Workflow, slug
 
@@ -39,6 +40,8 @@ class Names:
 
     workflows: Mapping[str, str] = field(default_factory=dict)
     credentials: Mapping[str, str] = field(default_factory=dict)
+    gateway: str = IN_FILES
+    """Where its workflows reach the gateway."""
 
 
 NO_NAMES = Names()
@@ -85,13 +88,14 @@ def _node(raw: object, where: str, workflow: str, names: Names, types: NodeTypes
     if not isinstance(parameters, Mapping):
         raise WorkflowError(f"{where} ({name}): `parameters` must be an object")
     known = types.find(kind, version) if types else None
+    parameters = known.without_defaults(parameters) if known else parameters
     return Node(
         name=name,
         id=str(raw.get("id") or uuid.uuid5(_OURS, f"{workflow}/{name}")),
         type=kind,
         version=int(version) if version == int(version) else float(version),
         position=(on_grid(position[0]), on_grid(position[1])),
-        parameters=_ordered(_named(known.without_defaults(parameters) if known else parameters, names)),
+        parameters=_ordered(_named(moved(kind, parameters, names.gateway, IN_FILES), names)),
         credentials=_credentials(raw.get("credentials") or {}, names),
         conduct={key: raw[key] for key, default in CONDUCT_DEFAULTS.items() if key in raw and raw[key] != default},
         webhook_id=raw.get("webhookId") or _webhook_id(kind, workflow, name),

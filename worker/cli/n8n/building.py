@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tasks.providers.n8n.building import Built, first_boot
 from tasks.providers.n8n.folder import load_folder
+from worker.cli.n8n.opening import gateway
 from worker.cli.printing import say, show_json
 
 _SECRET_BYTES = 32
@@ -14,7 +15,7 @@ _SECRET_BYTES = 32
 
 def build(path: Path, out: Path, *, token: bool, as_json: bool) -> None:
     """Writes the files; with `token`, a fresh one for the gateway, so that keys of an earlier database mean nothing."""
-    built = first_boot(load_folder(path))
+    built = first_boot(load_folder(path), gateway())
     for name, text in built.files.items():
         place = out / name
         place.parent.mkdir(parents=True, exist_ok=True)

@@ -8,7 +8,7 @@ from tasks.providers.n8n.errors import WorkflowError
 from tasks.providers.n8n.folder import File, each_export, read_files, write_workflow
 from tasks.providers.n8n.lint import RULES, Remark, lint_folder
 from tasks.providers.n8n.writing import render
-from worker.cli.n8n.opening import node_types
+from worker.cli.n8n.opening import gateway, node_types
 from worker.cli.printing import say, show_json, show_table
 from worker.cli.refusals import REFUSED
 
@@ -16,7 +16,7 @@ from worker.cli.refusals import REFUSED
 def fmt(paths: list[Path], nodes: Path | None, *, check: bool) -> None:
     """All files are read before the first is written."""
     types = node_types(nodes)
-    wanted = [pair for path in paths for pair in each_export(read_files(path, types))]
+    wanted = [pair for path in paths for pair in each_export(read_files(path, types, gateway()))]
     _require_one_place_each(wanted)
     stale = [(file, place) for file, place in wanted if file.path != place or file.text != render(file.workflow)]
     for file, place in stale:

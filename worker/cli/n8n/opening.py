@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from tasks.providers.n8n.api import N8nApi
+from tasks.providers.n8n.gateway import IN_FILES
 from tasks.providers.n8n.node_types import NodeTypes, load_node_types
 from worker.cli.opening import loaded
 from worker.cli.refusals import Unavailable
@@ -19,7 +20,12 @@ def n8n_api() -> N8nApi:
             "n8n makes keys under Settings, n8n API"
         )
     secrets = Secrets(environ=os.environ, home=settings.home)
-    return N8nApi(settings.n8n_url, secrets(settings.n8n_api_key))
+    return N8nApi(settings.n8n_url, secrets(settings.n8n_api_key), gateway=gateway())
+
+
+def gateway() -> str:
+    """Where that n8n reaches ours."""
+    return loaded().settings.n8n_gateway_url or IN_FILES
 
 
 def node_types(path: Path | None) -> NodeTypes | None:
