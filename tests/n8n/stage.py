@@ -1,0 +1,241 @@
+"""A real n8n with every shipped workflow published, and a real gateway and worker that it calls."""
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tests.cli.conftest import Cli, Instance, clean_environ, start
+from tests.n8n.bench import GATEWAY, WEBHOOK, Line
+from tests.servers import N8nServer
+from worker.tokens import hash_pin
+
+SHIPPED = Path(__file__).parents[2] / "n8n_workflows"
+ADDRESS = "http://127.0.0.1:8321"
+"""Of the gateway, as the shipped files say it."""
+PIN = "482915"
+WORD = "of-the-webhook"
+PATIENCE_SECONDS = 60
+ESTATE = """\
+[environments.production]
+mode = "execute"
+
+[defaults]
+environment = "production"
+
+[[command]]
+name = "hello"
+argv = ["sh", "-c", "echo the door is open; exit 2"]
+
+[[command]]
+name = "fine"
+argv = ["true"]
+
+[[certificates]]
+name = "nobody"
+host = "127.0.0.1"
+port = 1
+"""
+PEOPLE = """\
+[[person]]
+name = "ana"
+email = "ana@example.test"
+roles = {{ "*" = ["operator"] }}
+pin_hash = "{pin_hash}"
+"""
+POLICY = """\
+[policy]
+version = 1
+default = "deny"
+
+[[rule]]
+name = "gates"
+jobs = ["ask"]
+actions = ["gate"]
+environments = ["production"]
+approvers = 1
+"""
+Items = list[dict[str, Any]]
+_Answer = Callable[[], Any]
+
+
+@dataclass
+class Stage:
+    """Canvas, gateway and worker, as an operator has them after the first boot."""
+
+    n8n: N8nServer
+    instance: Instance
+    folder: Path
+    api: httpx.Client
+    """With n8n's own token."""
+    ana: httpx.Client
+    """With ana's token."""
+
+    def id_of(self, name: str) -> str:
+        rows = self.n8n.api("GET", "/workflows?limit=250")["data"]
+        (found,) = [row["id"] for row in rows if row["name"] == f"Nightshift / {name}"]
+        return str(found)
+
+    def run(self, workflow_id: str, trigger: str = "Run by hand") -> str:
+        """As a person does on the canvas; the execution's id."""
+        with self.n8n.as_owner() as owner:
+            body = {"triggerToStartFrom": {"name": trigger}}
+            answer = owner.post(f"/rest/workflows/{workflow_id}/run", json=body)
+            assert answer.is_success, answer.text
+            return str(answer.json()["data"]["executionId"])
+
+    def call(self, name: str, items: Sequence[Mapping[str, Any]]) -> str:
+        """Call a sub-workflow with these items; the execution's id."""
+        made = self.n8n.api("POST", "/workflows", _caller(self.id_of(name), items))
+        return self.run(made["id"])
+
+    def webhook(self, path: str, body: object = None, word: str = WORD) -> httpx.Response:
+        """Call a published webhook; n8n mounts it a moment after it says that it is ready."""
+
+        def called() -> httpx.Response | None:
+            headers = {"X-Nightshift-Webhook": word}
+            answer = httpx.post(f"{self.n8n.url}/webhook/{path}", json=body, headers=headers, timeout=30, trust_env=False)
+            return None if answer.status_code == httpx.codes.NOT_FOUND else answer
+
+        answer: httpx.Response = until(f"the webhook {path} is mounted", called)
+        return answer
+
+    def execution(self, execution_id: str) -> dict[str, Any]:
+        found: dict[str, Any] = self.n8n.api("GET", f"/executions/{execution_id}?includeData=true")
+        return found
+
+    def ended(self, execution_id: str) -> dict[str, Any]:
+        """The execution, once it is over; fails unless it succeeded."""
+
+        def over() -> dict[str, Any] | None:
+            found = self.execution(execution_id)
+            return found if found["finished"] or found["status"] in ("error", "crashed", "canceled") else None
+
+        found: dict[str, Any] = until(f"execution {execution_id} ends", over)
+        assert found["status"] == "success", json.dumps(found["data"]["resultData"].get("error"))[:2000]
+        return found
+
+    def out(self, execution_id: str, node: str) -> Items:
+        """What a node gave at last, on whichever output."""
+        return items_of(self.ended(execution_id), node)
+
+    def newest(self, name: str, known: Sequence[str] = ()) -> str:
+        """The execution of a workflow that is not among the known ones, once there is one."""
+        return str(until(f"{name} is run", lambda: next(iter(set(self.executions(name)) - set(known)), None)))
+
+    def executions(self, name: str) -> list[str]:
+        rows = self.n8n.api("GET", f"/executions?workflowId={self.id_of(name)}&limit=250")["data"]
+        return [str(row["id"]) for row in rows]
+
+    def findings(self, subject: str) -> Items:
+        rows: Items = self.ana.get("/v1/findings").json()["findings"]
+        return [row for row in rows if row["subject"] == subject]
+
+    def call_by_webhook_and_fail(self) -> None:
+        """A workflow of somebody's that names the error workflow, published, called, and broken."""
+        nodes = [
+            _node("Called", "webhook", 2.1, 0, path="test/fails", httpMethod="POST"),
+            _node("Fails", "stopAndError", 1, 240, errorMessage="it broke"),
+        ]
+        settings = {"executionOrder": "v1", "errorWorkflow": self.id_of("Error handler")}
+        body = {"name": "Test / Fails", "nodes": nodes, "connections": _in_a_row(nodes), "settings": settings}
+        made = self.n8n.api("POST", "/workflows", body)
+        self.n8n.api("POST", f"/workflows/{made['id']}/activate", {})
+        self.webhook("test/fails")
+
+    def pending(self, subject: str) -> dict[str, Any]:
+        """The request about it that waits for a person."""
+
+        def asked() -> dict[str, Any] | None:
+            rows = self.ana.get("/v1/approvals?state=pending").json()["approvals"]
+            return next((row for row in rows if row["subject"] == subject), None)
+
+        found: dict[str, Any] = until(f"people are asked about {subject}", asked)
+        return found
+
+    def decide(self, subject: str, choice: str, reason: str = "as I said") -> dict[str, Any]:
+        """Ana says it, with her PIN."""
+        asked = self.pending(subject)
+        body = {"choice": choice, "digest": asked["digest"], "pin": PIN, "reason": reason}
+        answer = self.ana.post(f"/v1/approvals/{asked['id']}/decisions", json=body)
+        assert answer.status_code == httpx.codes.CREATED, answer.text
+        return asked
+
+
+def until(what: str, look: _Answer) -> Any:
+    """The first thing that `look` finds."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        seen = look()
+        if seen is not None:
+            return seen
+        assert time.monotonic() < deadline, f"{what}: not within {PATIENCE_SECONDS} s"
+        time.sleep(0.1)
+
+
+def items_of(execution: dict[str, Any], node: str) -> Items:
+    runs = execution["data"]["resultData"]["runData"][node]
+    return [item["json"] for output in runs[-1]["data"]["main"] for item in output or ()]
+
+
+@contextmanager
+def open_stage(n8n: N8nServer, folder: Path) -> Iterator[Stage]:
+    """`n8n` must be empty. The files are those that ship, but for the gateway's address."""
+    home, workflows = folder / "home", folder / "workflows"
+    home.mkdir(mode=0o700)
+    workflows.mkdir()
+    (home / "estate.toml").write_text(ESTATE)
+    (home / "people.toml").write_text(PEOPLE.format(pin_hash=hash_pin(PIN)))
+    (home / "policy.toml").write_text(POLICY)
+    cli = Cli(home, {**clean_environ(home), "OPERATORS_KEY": n8n.api_key, "NIGHTSHIFT_N8N_URL": n8n.url,
+                     "NIGHTSHIFT_N8N_API_KEY": "env:OPERATORS_KEY"})  # fmt: skip
+    instance = start(cli)
+    try:
+        url = str(instance.facts["url"])
+        for file in SHIPPED.glob("*.json"):
+            (workflows / file.name).write_text(file.read_text().replace(ADDRESS, url))
+        token = cli.json("token", "create", "canvas", "--role", "n8n")["token"]
+        n8n.add_credential(GATEWAY, "Authorization", f"Bearer {token}")
+        n8n.add_credential(WEBHOOK, "X-Nightshift-Webhook", WORD)
+        Line(cli.environ)("n8n", "push", str(workflows), "--yes")
+        with _client(url, token) as api, _client(url, cli.json("token", "create", "--person", "ana")["token"]) as ana:
+            yield Stage(n8n, instance, workflows, api, ana)
+    finally:
+        if instance.process.poll() is None:
+            instance.end()
+
+
+def _client(url: str, token: str) -> httpx.Client:
+    return httpx.Client(base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=60, trust_env=False)
+
+
+def _caller(workflow_id: str, items: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """By hand → these items → one call with all of them."""
+
+    names = sorted({name for item in items for name in item})
+    values = {name: f"={{{{ $json.{name} }}}}" for name in names}
+    inputs = {"mappingMode": "defineBelow", "schema": [], "matchingColumns": [], "value": values}
+    nodes = [
+        _node("Run by hand", "manualTrigger", 1, 0),
+        _node("Items", "set", 3.4, 240, mode="raw", jsonOutput=json.dumps({"items": items}), options={}),
+        _node("Each", "splitOut", 1, 480, fieldToSplitOut="items", options={}),
+        _node("Call", "executeWorkflow", 1.3, 720, options={"waitForSubWorkflow": True}, workflowInputs=inputs,
+             workflowId={"__rl": True, "mode": "id", "value": workflow_id}),
+    ]  # fmt: skip
+    return {"name": "Test / Caller", "nodes": nodes, "connections": _in_a_row(nodes), "settings": {"executionOrder": "v1"}}
+
+
+def _node(name: str, kind: str, version: float, across: int, **parameters: object) -> dict[str, Any]:
+    base = {"id": name, "name": name, "type": f"n8n-nodes-base.{kind}", "typeVersion": version}
+    return {**base, "position": [across, 0], "parameters": parameters}
+
+
+def _in_a_row(nodes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    order = [each["name"] for each in nodes]
+    return {a: {"main": [[{"node": b, "type": "main", "index": 0}]]} for a, b in pairwise(order)}
