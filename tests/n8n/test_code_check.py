@@ -32,6 +32,16 @@ def test_draft_and_published_are_told_apart_with_who_and_when(bench: Bench) -> N
     assert states(bench, 1)["example_run_job"] == "both differ"
 
 
+def test_a_draft_that_nobody_published_has_its_author(bench: Bench) -> None:
+    path = bench.folder / "example_error_handler.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"active": False}))
+    for other in ("example_run_job", "example_nightly_tls"):
+        (bench.folder / f"{other}.json").unlink()
+    bench.push()
+    state = bench.cli.json("n8n", "check", str(bench.folder))["workflows"]["example_error_handler"]
+    assert (state["state"], state["author"], state["published"]) == ("in sync", "Olga Owner", False)
+
+
 def test_missing_extra_and_unpublished_are_states(bench: Bench) -> None:
     bench.push()
     bench.n8n.api("POST", f"/workflows/{bench.raw('example_nightly_tls')['id']}/deactivate")

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import httpx
 
-from tasks.providers.n8n.errors import N8nAway, N8nError, N8nForbidden
+from tasks.providers.n8n.errors import N8nAway, N8nError, N8nForbidden, N8nNotThere
 from tasks.providers.n8n.gateway import IN_FILES
 
 TESTED_VERSIONS = ("2.15.1",)
@@ -65,6 +65,13 @@ class N8nApi:
 
     def workflow(self, workflow_id: str) -> dict[str, Any]:
         return self._object("GET", f"/workflows/{quote(workflow_id, safe='')}", "workflow:read")
+
+    def saved_version(self, workflow_id: str, version_id: str) -> dict[str, Any]:
+        """One version of n8n's history; empty if it was pruned."""
+        try:
+            return self._object("GET", f"/workflows/{workflow_id}/{quote(version_id, safe='')}", "workflow:read")
+        except N8nNotThere:
+            return {}
 
     def create(self, body: Mapping[str, Any]) -> dict[str, Any]:
         return self._object("POST", "/workflows", "workflow:create", body)
@@ -151,7 +158,9 @@ class N8nApi:
                 return N8nForbidden(f"n8n at {self.url} does not know this API key (401): it may have expired or been deleted")
             case 403:
                 return N8nForbidden(f"this API key may not do {what} (403): give it the scope {scope} in n8n's settings")
-            case 404 if not said:
+            case 404 if said:
+                return N8nNotThere(f"n8n has no such thing: {what}: {said}")
+            case 404:
                 # n8n mounts its routes some seconds after it accepts connections, and answers a page until then.
                 return N8nAway(
                     f"n8n at {self.url} answers a page instead of its API (404): it is starting, or its API is switched off"

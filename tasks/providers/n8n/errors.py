@@ -4,6 +4,7 @@ ProviderError
 └── N8nError             n8n answered badly or not at all
     ├── N8nAway          down, starting, or something else answers at that address (retryable)
     ├── N8nForbidden     the key is wrong, expired, or lacks a scope
+    ├── N8nNotThere      deleted, or never there
     └── PushFailed       a write failed half-way; says what was put back and what was not
 TaskError
 └── WorkflowError        a file or an export that cannot be read or is not usable; nothing was asked of n8n
@@ -29,6 +30,10 @@ class N8nAway(N8nError):  # noqa: N818 - states a condition
 
 class N8nForbidden(N8nError):  # noqa: N818 - states a condition
     """The key is wrong, expired, or may not do this."""
+
+
+class N8nNotThere(N8nError):  # noqa: N818 - states a condition
+    """Deleted, or never there."""
 
 
 class PushFailed(N8nError):  # noqa: N818 - states a condition

@@ -23,7 +23,7 @@ class Held:
     published_version_id: str | None
     updated_at: str
     author: str
-    """Who made the published version, by name; empty if n8n does not say."""
+    """Who saved the draft, by name; empty if n8n does not say."""
     raw: Mapping[str, Any] = field(repr=False, compare=False)
     """As answered: may hold what somebody typed into a node."""
 
@@ -58,17 +58,16 @@ class Instance:
 
 
 def look(api: N8nApi, types: NodeTypes | None = None) -> Instance:
-    """Four calls for everything (more beyond 250 workflows)."""
+    """Four calls for everything, one more for each 250 workflows, and for each draft that nobody published."""
     version = api.version()
     credentials = api.credentials()
     raws = [raw for raw in api.workflows() if not raw.get("isArchived")]
     names = Names({str(raw["id"]): str(raw["name"]) for raw in raws}, {each.id: each.name for each in credentials}, api.gateway)
-    held = tuple(held_from(raw, names, types) for raw in raws)
+    held = tuple(_held(raw, _author(api, raw), names, types) for raw in raws)
     return Instance(api.url, version, held, tuple(credentials), api.tags())
 
 
-def held_from(raw: Mapping[str, Any], names: Names, types: NodeTypes | None) -> Held:
-    """One workflow of the API's answer."""
+def _held(raw: Mapping[str, Any], author: str, names: Names, types: NodeTypes | None) -> Held:
     where = f"workflow {raw['name']} ({raw['id']})"
     live: Mapping[str, Any] | None = raw.get("activeVersion")
     published = None
@@ -82,7 +81,7 @@ def held_from(raw: Mapping[str, Any], names: Names, types: NodeTypes | None) -> 
         version_id=str(raw.get("versionId") or ""),
         published_version_id=str(live["versionId"]) if live else None,
         updated_at=str(raw.get("updatedAt") or ""),
-        author=_author(live),
+        author=author,
         raw=raw,
     )
 
@@ -92,6 +91,9 @@ def two_of_a_name(slug: str, ids: Sequence[str]) -> str:
     return f"{slug}: n8n has {len(ids)} workflows of this name ({', '.join(ids)}): rename or archive all but one"
 
 
-def _author(live: Mapping[str, Any] | None) -> str:
-    said = (live or {}).get("authors") or ""
-    return ", ".join(map(str, said)) if isinstance(said, Sequence) and not isinstance(said, str) else str(said)
+def _author(api: N8nApi, raw: Mapping[str, Any]) -> str:
+    version = str(raw.get("versionId") or "")
+    live = raw.get("activeVersion") or {}
+    shown = live if live.get("versionId") == version else api.saved_version(str(raw["id"]), version)
+    said = shown.get("authors") or ""
+    return ", ".join(map(str, said)) if isinstance(said, list) else str(said)

@@ -115,9 +115,9 @@ def _edit(write: Write, seen: Seen | None) -> Edit | None:
 
 
 def _edited(edit: Edit) -> str:
-    by = edit.held.author or "nobody"
+    by = f" by {edit.held.author}" if edit.held.author else ""
     return (
-        f"{edit.slug}: changed in n8n (saved {edit.held.updated_at}, published by {by}), and not pulled since: "
+        f"{edit.slug}: changed in n8n{by} ({edit.held.updated_at}), and not pulled since: "
         "`n8n pull` joins it with the file, `n8n adopt` makes a commit of it, --force overwrites it and keeps a copy"
     )
 

@@ -77,7 +77,7 @@ def _show(found: dict[str, tuple[Change, ...]], *, as_json: bool) -> None:
 
 def _say(state: State) -> None:
     told = f", saved {state.updated_at}" if state.updated_at else ""
-    told += f", published by {state.author}" if state.author else ""
+    told += f" by {state.author}" if state.author else ""
     say(f"{state.slug}: {state.state}{told}")
     for changes, what in ((state.draft_changes, "draft"), (state.published_changes, "published")):
         if changes:
