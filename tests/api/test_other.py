@@ -106,7 +106,7 @@ def test_the_audit_is_paged(api: httpx.Client) -> None:
     rest = api.get(f"/v1/audit?limit=2&before={first['next']}").json()
     assert [row["verb"] for row in first["audit"] + rest["audit"]] == ["batch.queued"] * 3
     assert rest["next"] is None
-    assert api.get("/v1/deliveries").json() == {"deliveries": []}
+    assert api.get("/v1/deliveries").json() == {"deliveries": [], "next": None}
 
 
 def test_readiness_names_the_part_that_is_missing(house: House) -> None:

@@ -74,7 +74,6 @@ def test_the_life_of_a_repair_and_of_a_question_is_told(gatehouse_here: Gatehous
             "run.finished",
             "finding.resolved",
             "run.finished",
-            "finding.opened",
             "approval.asked",
             "run.finished",
             "night.finished",
@@ -161,7 +160,7 @@ def test_a_token_is_told_only_what_it_may_read(gatehouse_here: Gatehouse, hook: 
     house.ward.look()
     house.ask(gates)
     relay.step()
-    assert sorted(types(hook)) == ["approval.asked", "finding.opened", "run.finished"]
+    assert sorted(types(hook)) == ["approval.asked", "run.finished"]
     assert "slots" not in str(hook.got)
 
 

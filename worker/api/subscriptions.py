@@ -16,7 +16,7 @@ from worker.ledger import subscriptions
 from worker.records import ActorKind, EventKind, Subscription
 
 router = APIRouter(prefix="/v1/subscriptions", tags=["subscriptions"])
-_HIDDEN = ("url", "secret")
+_HIDDEN = ("url", "secret", "word")
 
 
 class SubscriptionBody(Closed):
@@ -24,6 +24,11 @@ class SubscriptionBody(Closed):
 
     url: str = Field(description="Where events are POSTed; its host must be allowed (setting callback_hosts).")
     events: tuple[EventKind, ...] = Field(min_length=1, max_length=len(EventKind), description="Kinds of events.")
+    word: str | None = Field(
+        None,
+        pattern=r"^[\x21-\x7e]{16,200}$",
+        description="Sent with each event as X-Nightshift-Webhook: what a webhook of n8n with Header Auth asks for. Kept encrypted.",
+    )
 
 
 @router.post("", status_code=201)
@@ -32,7 +37,7 @@ def subscribe(body: SubscriptionBody, here: Here, who: Who) -> dict[str, Any]:
     if who.actor.kind not in (ActorKind.N8N, ActorKind.TOKEN):
         raise Forbidden("a machine's token subscribes, not a person", code="not_a_machine")
     check_callback(body.url, here.settings.callback_hosts, field="url")
-    made = subscribing.subscribe(here.shift, body.url, body.events, actor=who.actor, family=who.family, grants=who.grants)
+    made = subscribing.subscribe(here.shift, body.url, body.events, word=body.word, actor=who.actor, family=who.family, grants=who.grants)
     return {**_shown(made.row), "secret": made.secret}
 
 

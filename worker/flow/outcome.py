@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+from tasks.ask import JOB as ASK
 from tasks.model import Json
 from worker.flow import asking
 from worker.flow.desk import Desk
@@ -129,19 +130,24 @@ def _without_unlooked(report: Report) -> Report:
 
 
 def write_findings(tx: Connection, merged: Merge, now: datetime) -> None:
-    """Write the rows, and a message for each that is news; who is told, and when, the relay asks the routes."""
+    """Write the rows, and a message for each that is news; who is told, and when, the relay asks the routes.
+
+    A question is told as a request, by `asking`, and not as a finding too.
+    """
     for row in merged.insert:
         findings.insert_finding(tx, row)
     for row in merged.replace:
         findings.replace(tx, row)
-    for row in merged.opened:
+    opened = [row for row in merged.opened if row.job != ASK.name]
+    resolved = [row for row in merged.resolved if row.job != ASK.name]
+    for row in opened:
         # What got worse, or came back, is told anew to those who knew.
         findings.forget_openings(tx, row.id)
-    for kind, rows in (("finding_opened", merged.opened), ("finding_resolved", merged.resolved)):
+    for kind, rows in (("finding_opened", opened), ("finding_resolved", resolved)):
         for row in rows:
             outbox.put(tx, Topic.MESSAGE, row.id, at=now, not_before=now, payload={"kind": kind, "message_id": new_id()})
-    opened = [finding_news(EventKind.FINDING_OPENED, row) for row in merged.opened]
-    emit(tx, [*opened, *(finding_news(EventKind.FINDING_RESOLVED, row) for row in merged.resolved)], now)
+    news = [finding_news(EventKind.FINDING_OPENED, row) for row in opened]
+    emit(tx, [*news, *(finding_news(EventKind.FINDING_RESOLVED, row) for row in resolved)], now)
 
 
 def finding_news(kind: EventKind, row: FindingRow) -> News:

@@ -34,7 +34,7 @@ class NewSubscription:
 
 
 def subscribe(
-    shift: Shift, url: str, events: Sequence[EventKind], *, actor: Actor, family: str, grants: Sequence[Grant]
+    shift: Shift, url: str, events: Sequence[EventKind], *, word: str | None = None, actor: Actor, family: str, grants: Sequence[Grant]
 ) -> NewSubscription:
     """Tell `url` these events from now on, as far as `grants` may read them. Raises `Invalid`, `Refused`."""
     _refuse_unreadable(events, actor, grants)
@@ -46,6 +46,7 @@ def subscribe(
         url=shift.keys.encrypt(url.encode()),
         host=urlsplit(url).netloc.rpartition("@")[2],
         secret=shift.keys.encrypt(secret.encode()),
+        word=shift.keys.encrypt(word.encode()) if word else None,
         events=sorted({kind.value for kind in events}),
         state=SubscriptionState.ACTIVE,
         created_at=shift.clock(),

@@ -36,6 +36,7 @@ SUBSCRIPTIONS = Table(
     Column("url", Text, nullable=False),
     Column("host", Text, nullable=False),
     Column("secret", Text, nullable=False),
+    Column("word", Text, nullable=True),
     Column("events", JSON_TYPE, nullable=False),
     Column("state", String(16), nullable=False),
     Column("created_at", Instant, nullable=False),

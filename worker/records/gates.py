@@ -56,7 +56,7 @@ class EventKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subscription:
-    """A webhook and the events that it is told. `url` and `secret` are encrypted with the instance keys."""
+    """A webhook and the events that it is told. `url`, `secret` and `word` are encrypted with the instance keys."""
 
     id: str
     family: str
@@ -68,6 +68,8 @@ class Subscription:
     events: Sequence[str]
     state: SubscriptionState
     created_at: datetime
+    word: str | None = None
+    """What a receiver that checks no signature asks for, in a header."""
     failing_since: datetime | None = None
     ended_at: datetime | None = None
     ended_reason: str | None = None

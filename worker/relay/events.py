@@ -69,8 +69,9 @@ class EventRelay:
         try:
             url = self.shift.keys.decrypt(subscription.url).decode()
             secret = self.shift.keys.decrypt(subscription.secret).decode()
+            word = self.shift.keys.decrypt(subscription.word).decode() if subscription.word else None
             now = self.shift.clock()
-            proof = post_signed(url, secret, str(row.payload["id"]), content, now=now, timeout=_TIMEOUT)
+            proof = post_signed(url, secret, str(row.payload["id"]), content, now=now, timeout=_TIMEOUT, word=word)
         except KeysError as error:
             return "again", str(error)
         except ChannelError as error:

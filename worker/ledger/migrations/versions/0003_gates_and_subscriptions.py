@@ -20,6 +20,7 @@ def upgrade() -> None:
         sa.Column("url", sa.Text(), nullable=False),
         sa.Column("host", sa.Text(), nullable=False),
         sa.Column("secret", sa.Text(), nullable=False),
+        sa.Column("word", sa.Text(), nullable=True),
         sa.Column("events", JSON_TYPE, nullable=False),
         sa.Column("state", sa.String(length=16), nullable=False),
         sa.Column("created_at", Instant(), nullable=False),
