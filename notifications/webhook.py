@@ -21,6 +21,8 @@ from notifications.message import Message
 
 TOLERANCE = timedelta(minutes=5)
 """How far a timestamp may lie from the receiver's clock, either way."""
+WORD_HEADER = "X-Nightshift-Webhook"
+"""For receivers that check no signature and only compare a header."""
 
 _LONGEST_RETRY_AFTER = timedelta(days=1).total_seconds()
 
@@ -116,6 +118,7 @@ def post_signed(
     now: datetime,
     timeout: timedelta,
     ca_file: str | None = None,
+    word: str | None = None,
 ) -> Delivery:
     """POST `content` once. No redirect is followed. Raises `ChannelError`, which names the host and never the whole URL."""
     origin = _origin(url)
@@ -128,6 +131,8 @@ def post_signed(
         "webhook-timestamp": str(timestamp),
         "webhook-signature": sign(secret, message_id, timestamp, content),
     }
+    if word is not None:
+        headers[WORD_HEADER] = word
     try:
         with (
             httpx.Client(timeout=timeout.total_seconds(), verify=_trust(ca_file), follow_redirects=False) as client,

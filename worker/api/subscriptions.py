@@ -27,7 +27,7 @@ class SubscriptionBody(Closed):
     word: str | None = Field(
         None,
         pattern=r"^[\x21-\x7e]{16,200}$",
-        description="Sent with each event as X-Nightshift-Webhook: what a webhook of n8n with Header Auth asks for. Kept encrypted.",
+        description="Sent with each event as X-Nightshift-Webhook: what Header Auth of n8n asks for. Kept encrypted.",
     )
 
 
@@ -37,7 +37,9 @@ def subscribe(body: SubscriptionBody, here: Here, who: Who) -> dict[str, Any]:
     if who.actor.kind not in (ActorKind.N8N, ActorKind.TOKEN):
         raise Forbidden("a machine's token subscribes, not a person", code="not_a_machine")
     check_callback(body.url, here.settings.callback_hosts, field="url")
-    made = subscribing.subscribe(here.shift, body.url, body.events, word=body.word, actor=who.actor, family=who.family, grants=who.grants)
+    made = subscribing.subscribe(
+        here.shift, body.url, body.events, word=body.word, actor=who.actor, family=who.family, grants=who.grants
+    )
     return {**_shown(made.row), "secret": made.secret}
 
 

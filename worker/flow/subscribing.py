@@ -34,7 +34,14 @@ class NewSubscription:
 
 
 def subscribe(
-    shift: Shift, url: str, events: Sequence[EventKind], *, word: str | None = None, actor: Actor, family: str, grants: Sequence[Grant]
+    shift: Shift,
+    url: str,
+    events: Sequence[EventKind],
+    *,
+    word: str | None = None,
+    actor: Actor,
+    family: str,
+    grants: Sequence[Grant],
 ) -> NewSubscription:
     """Tell `url` these events from now on, as far as `grants` may read them. Raises `Invalid`, `Refused`."""
     _refuse_unreadable(events, actor, grants)
