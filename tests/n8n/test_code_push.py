@@ -138,6 +138,25 @@ def test_a_pull_of_two_edits_of_one_thing_writes_nothing(bench: Bench) -> None:
     assert "127.0.0.1:7/" in texts(bench.folder)["example_run_job.json"]
 
 
+def test_a_workflow_renamed_on_the_canvas_is_renamed_here_and_in_what_refers_to_it(bench: Bench) -> None:
+    bench.push()
+    bench.save_in_editor("example_run_job", lambda raw: raw.update(name="Example / Run a job"))
+    assert "was renamed in n8n to 'Example / Run a job'" in bench.push(code=1)
+    assert "example_run_a_job: changed in n8n: taken (was example_run_job.json)" in bench.cli("n8n", "pull", str(bench.folder))
+    assert sorted(texts(bench.folder)) == ["example_error_handler.json", "example_nightly_tls.json", "example_run_a_job.json"]
+    assert "wf:example_run_a_job" in texts(bench.folder)["example_nightly_tls.json"]
+    bench.cli("n8n", "check", str(bench.folder))
+    bench.push()
+
+
+def test_an_edit_of_ours_survives_a_rename_on_the_canvas(bench: Bench) -> None:
+    bench.push()
+    edit(bench.folder / "example_run_job.json", set_url)
+    bench.save_in_editor("example_run_job", lambda raw: raw.update(name="Example / Run a job"))
+    bench.cli("n8n", "pull", str(bench.folder))
+    assert "127.0.0.1:9999" in texts(bench.folder)["example_run_a_job.json"]
+
+
 def clashing_webhook(bench: Bench) -> None:
     """A published workflow of somebody else on the same path: n8n refuses to publish ours, the last of three."""
     hook = {"name": "Hook", "id": "h", "type": "n8n-nodes-base.webhook", "typeVersion": 2.1, "position": [0, 0]}

@@ -7,7 +7,7 @@ from typing import Literal, assert_never
 
 from tasks.providers.n8n.difference import Change, differences
 from tasks.providers.n8n.errors import Refused
-from tasks.providers.n8n.folder import Folder, Seen, write_base, write_workflow
+from tasks.providers.n8n.folder import File, Folder, Seen, write_base, write_workflow
 from tasks.providers.n8n.instance import Held, Instance, two_of_a_name
 from tasks.providers.n8n.merging import merge
 from tasks.providers.n8n.workflow import Workflow
@@ -31,13 +31,22 @@ class Pull:
     """To write; None: the file stays as it is."""
     seen: Workflow | None = None
     """The new base."""
+    replaces: Path | None = None
+    """The file by its old name, if it was renamed in n8n."""
 
 
 def plan_pull(
     folder: Folder, instance: Instance, base: Mapping[str, Seen], *, published: bool = False, clash: Side | None = None
 ) -> list[Pull]:
     """For each workflow of `instance`. `clash` says who wins where both changed the same thing."""
-    return [_one(folder, slug, held, base.get(slug), clash, published=published) for slug, held in instance.by_slug().items()]
+    slugs = {seen.id: slug for slug, seen in base.items()}
+    pulls = []
+    for slug, held in instance.by_slug().items():
+        # Renamed in n8n: known by its id, and its file by the name that it had.
+        known = slugs.get(held[0].id, slug) if slug not in folder.files else slug
+        file = folder.files.get(known)
+        pulls.append(_one(folder, slug, held, file, base.get(known), clash, published=published))
+    return pulls
 
 
 def carry_out_pull(folder: Folder, url: str, base: Mapping[str, Seen], pulls: list[Pull]) -> None:
@@ -49,13 +58,24 @@ def carry_out_pull(folder: Folder, url: str, base: Mapping[str, Seen], pulls: li
     for each in pulls:
         if each.result is not None:
             write_workflow(each.path, each.result)
+            if each.replaces is not None:
+                each.replaces.unlink()
     fresh = {each.slug: Seen(each.held.id, each.seen) for each in pulls if each.held and each.seen}
-    write_base(folder.path, url, {**base, **fresh})
+    known = {seen.id for seen in fresh.values()}
+    write_base(folder.path, url, {**{slug: seen for slug, seen in base.items() if seen.id not in known}, **fresh})
 
 
-def _one(folder: Folder, slug: str, held: tuple[Held, ...], seen: Seen | None, side: Side | None, *, published: bool) -> Pull:
-    file = folder.files.get(slug)
-    path = file.path if file else folder.path / f"{slug}.json"
+def _one(
+    folder: Folder,
+    slug: str,
+    held: tuple[Held, ...],
+    file: File | None,
+    seen: Seen | None,
+    side: Side | None,
+    *,
+    published: bool,
+) -> Pull:
+    path = file.path if file and file.workflow.slug == slug else folder.path / f"{slug}.json"
     if len(held) > 1:
         return Pull(slug, "two of a name", path, clashes=tuple(each.id for each in held))
     theirs = held[0].published if published else held[0].draft
@@ -66,6 +86,7 @@ def _one(folder: Folder, slug: str, held: tuple[Held, ...], seen: Seen | None, s
     # n8n's API neither lists nor sets descriptions: they live in the file.
     theirs = replace(theirs, description=file.workflow.description)
     pull = Pull(slug, "same", path, differences(file.workflow, theirs), held=held[0], seen=theirs)
+    pull = pull if path == file.path else replace(pull, replaces=file.path)
     return _three_way(pull, file.workflow, theirs, seen.workflow if seen else None, side) if pull.changes else pull
 
 

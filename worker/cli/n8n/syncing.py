@@ -33,7 +33,7 @@ def pull(path: Path, nodes: Path | None, tag: str | None, winner: Side | None, *
         show_json([{"workflow": each.slug, "outcome": each.outcome, "file": str(each.path)} for each in pulls])
         return
     for each in pulls:
-        say(f"{each.slug}: {_OUTCOMES[each.outcome]}")
+        say(f"{each.slug}: {_OUTCOMES[each.outcome]}{f' (was {each.replaces.name})' if each.replaces else ''}")
     say(f"{len(pulls)} workflows")
 
 
