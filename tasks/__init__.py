@@ -2,6 +2,7 @@
 
 JOBS: dict[str, str] = {
     "ask": "tasks.ask:JOB",
+    "canvas": "tasks.canvas:JOB",
     "certificates": "tasks.certificates:JOB",
     "command": "tasks.command:JOB",
     "workflow_failures": "tasks.workflow_failures:JOB",

@@ -29,12 +29,12 @@ class WorkflowFailuresParams(Params):
 def check(ctx: Context, params: WorkflowFailuresParams) -> Iterator[Answer]:
     """Each workflow that failed within a day is a finding."""
     now = ctx.clock()
-    known = {name: told for name, told in _known(ctx).items() if now - _at(told) < KEPT}
+    known: dict[str, Mapping[str, Json]] = {name: told for name, told in _known(ctx).items() if now - _at(told) < KEPT}
     if params.workflow:
         # An address may hold a token: of a webhook, of a Wait, or typed into a query.
         message = _ADDRESS.sub("(an address)", params.message)
-        told = {"at": now.isoformat(), "execution": params.execution, "node": params.node, "message": message}
-        known[params.workflow] = told
+        at = now.isoformat()
+        known[params.workflow] = {"at": at, "execution": params.execution, "node": params.node, "message": message}
     ctx.history.record(NAME, _FACT, known)
     for name, told in sorted(known.items()):
         yield _finding(name, told)

@@ -1,6 +1,7 @@
 """A real n8n with every shipped workflow published, and a real gateway and worker that it calls."""
 
 import json
+import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,13 +15,12 @@ import httpx
 from tests.cli.conftest import Cli, Instance, clean_environ, start
 from tests.n8n.bench import GATEWAY, WEBHOOK, Line
 from tests.servers import N8nServer
+from tests.servers.process import free_port
 from worker.tokens import hash_pin
 
 SHIPPED = Path(__file__).parents[2] / "n8n_workflows"
-ADDRESS = "http://127.0.0.1:8321"
-"""Of the gateway, as the shipped files say it."""
 PIN = "482915"
-WORD = "of-the-webhook"
+WORD = "of-the-webhook-alone"
 PATIENCE_SECONDS = 60
 ESTATE = """\
 [environments.production]
@@ -37,10 +37,22 @@ argv = ["sh", "-c", "echo the door is open; exit 2"]
 name = "fine"
 argv = ["true"]
 
+[[command]]
+name = "leak"
+argv = ["false"]
+
 [[certificates]]
 name = "nobody"
 host = "127.0.0.1"
 port = 1
+
+[[canvas]]
+name = "n8n"
+url = "{n8n}"
+api_key = "env:OPERATORS_KEY"
+folder = "{folder}"
+tag = "nightshift"
+gateway_url = "{gateway}"
 """
 PEOPLE = """\
 [[person]]
@@ -137,6 +149,22 @@ class Stage:
         rows: Items = self.ana.get("/v1/findings").json()["findings"]
         return [row for row in rows if row["subject"] == subject]
 
+    def subscribe(self, path: str, event: str) -> None:
+        """As the note on the workflow says."""
+        body = {"url": f"{self.n8n.url}/webhook/{path}", "events": [event], "word": WORD}
+        answer = self.api.post("/v1/subscriptions", json=body)
+        assert answer.status_code == httpx.codes.CREATED, answer.text
+
+    def edit(self, name: str, node: str, **parameters: object) -> None:
+        """As the canvas saves a draft."""
+        raw = self.n8n.api("GET", f"/workflows/{self.id_of(name)}")
+        for each in raw["nodes"]:
+            each["parameters"] |= parameters if each["name"] == node else {}
+        body = {key: raw[key] for key in ("name", "nodes", "connections", "settings", "versionId")}
+        with self.n8n.as_owner() as owner:
+            answer = owner.patch(f"/rest/workflows/{raw['id']}", json=body)
+            assert answer.is_success, answer.text
+
     def call_by_webhook_and_fail(self) -> None:
         """A workflow of somebody's that names the error workflow, published, called, and broken."""
         nodes = [
@@ -186,20 +214,21 @@ def items_of(execution: dict[str, Any], node: str) -> Items:
 
 @contextmanager
 def open_stage(n8n: N8nServer, folder: Path) -> Iterator[Stage]:
-    """`n8n` must be empty. The files are those that ship, but for the gateway's address."""
+    """`n8n` must be empty. The files are those that ship."""
     home, workflows = folder / "home", folder / "workflows"
     home.mkdir(mode=0o700)
     workflows.mkdir()
-    (home / "estate.toml").write_text(ESTATE)
+    for file in SHIPPED.glob("*.json"):
+        shutil.copy(file, workflows)
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    (home / "estate.toml").write_text(ESTATE.format(n8n=n8n.url, folder=workflows, gateway=url))
     (home / "people.toml").write_text(PEOPLE.format(pin_hash=hash_pin(PIN)))
     (home / "policy.toml").write_text(POLICY)
-    cli = Cli(home, {**clean_environ(home), "OPERATORS_KEY": n8n.api_key, "NIGHTSHIFT_N8N_URL": n8n.url,
-                     "NIGHTSHIFT_N8N_API_KEY": "env:OPERATORS_KEY"})  # fmt: skip
-    instance = start(cli)
+    ours = {"OPERATORS_KEY": n8n.api_key, "NIGHTSHIFT_N8N_API_KEY": "env:OPERATORS_KEY", "NIGHTSHIFT_N8N_URL": n8n.url}
+    cli = Cli(home, {**clean_environ(home), **ours, "NIGHTSHIFT_N8N_GATEWAY_URL": url})
+    instance = start(cli, "--port", str(port))
     try:
-        url = str(instance.facts["url"])
-        for file in SHIPPED.glob("*.json"):
-            (workflows / file.name).write_text(file.read_text().replace(ADDRESS, url))
         token = cli.json("token", "create", "canvas", "--role", "n8n")["token"]
         n8n.add_credential(GATEWAY, "Authorization", f"Bearer {token}")
         n8n.add_credential(WEBHOOK, "X-Nightshift-Webhook", WORD)

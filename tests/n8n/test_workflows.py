@@ -66,3 +66,55 @@ def test_what_fails_in_n8n_becomes_a_finding(stage: Stage) -> None:
     (found,) = until("it is found", lambda: stage.findings("Test / Fails") or None)
     assert (found["title"], found["reason"]) == ("n8n: Test / Fails failed", "workflow_failed")
     assert "At node Fails: it broke" in found["detail"]
+
+
+def test_a_finding_that_opens_starts_its_workflow(stage: Stage) -> None:
+    stage.subscribe("nightshift/finding-opened", "finding.opened")
+    stage.api.post("/v1/runs", json={"job": "command", "params": {"entries": ["leak"]}})
+    execution = stage.newest("On finding opened")
+    (told,) = stage.out(execution, "Write it down")
+    assert (told["subject"], told["severity"], told["job"], told["state"]) == ("leak", "medium", "command", "open")
+
+
+def test_a_decision_starts_its_workflow(stage: Stage) -> None:
+    stage.subscribe("nightshift/approval-decided", "approval.decided")
+    stage.call("Ask before", [{"subject": "Tell of it", "payload": {}}])
+    asked = stage.decide("Tell of it", "approve")
+    (told,) = stage.out(stage.newest("On approval decided"), "What was decided")
+    assert (told["approval"], told["subject"], told["by"]) == (asked["id"], "Tell of it", ["ana"])
+    assert told["state"] in ("approved", "carried_out")
+
+
+def test_the_morning_tells_what_is_open_and_what_waits(stage: Stage) -> None:
+    stage.api.post("/v1/runs", json={"job": "command", "params": {"entries": ["leak"]}}, headers={"Prefer": "wait=30"})
+    stage.webhook("nightshift/morning-digest")
+    (told,) = stage.out(stage.newest("Morning digest"), "The morning")
+    assert told["waiting"] == 0
+    assert told["text"].startswith(f"{told['open']} open, 0 waiting for a person\n")
+    assert "medium: leak ended with exit code 1" in told["text"]
+
+
+def test_a_result_that_no_wait_took_is_listed_with_its_reason(stage: Stage) -> None:
+    execution = stage.call("Ask before", [{"subject": "Hold the line", "payload": {}}])
+    stage.pending("Hold the line")
+    url = f"{stage.n8n.url}/webhook-waiting/{execution}?signature={'0' * 64}"
+    asked = stage.api.post("/v1/runs", json={"job": "command", "params": {"entries": ["fine"]}, "callback_url": url}).json()
+    until("it is undelivered", lambda: stage.api.get("/v1/deliveries?kind=callback&state=failed").json()["deliveries"] or None)
+    stage.webhook("nightshift/undelivered")
+    (told,) = stage.out(stage.newest("Undelivered results"), "Undelivered")
+    assert (told["batch"], told["why"]) == (asked["batch"]["id"], f"{stage.n8n.url.removeprefix('http://')} answered 401")
+    stage.decide("Hold the line", "deny")
+
+
+def test_an_edit_on_the_canvas_is_found_with_what_differs(stage: Stage) -> None:
+    stage.webhook("nightshift/canvas-drift")
+    (before,) = stage.out(stage.newest("Canvas drift"), "The comparison")
+    assert (before["drifted"], before["status"]) == (False, "succeeded")
+    known = stage.executions("Canvas drift")
+    stage.edit("Hello", "The workflow ends", jsonOutput="={{ JSON.stringify({ said: 'never' }) }}")
+    stage.webhook("nightshift/canvas-drift")
+    (after,) = stage.out(stage.newest("Canvas drift", known), "The comparison")
+    assert after["drifted"]
+    (found,) = stage.findings("nightshift_hello")
+    assert (found["reason"], found["title"]) == ("draft_differs", "n8n: nightshift_hello: draft differs")
+    assert "changed node The workflow ends: parameters.jsonOutput" in found["detail"]

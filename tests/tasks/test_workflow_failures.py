@@ -22,7 +22,7 @@ class Look:
         self.ctx = FakeContext(job=JOB.name)
 
     def __call__(self, **told: str) -> Sequence[Answer]:
-        answers = list(JOB.check(self.ctx, WorkflowFailuresParams(**told)))
+        answers = list(JOB.check(self.ctx, WorkflowFailuresParams.model_validate(told)))
         self.ctx.history.commit()
         return answers
 
