@@ -87,6 +87,20 @@ def test_a_secret_typed_on_the_canvas_is_masked_in_the_diff(bench: Bench) -> Non
         assert "ijklmnop" not in said
 
 
+def test_a_lone_export_knows_its_neighbours_by_what_was_pushed_from_its_folder(bench: Bench) -> None:
+    bench.push()
+    place = bench.folder / "example_nightly_tls.json"
+    before = place.read_text()
+    export = bench.folder / "Example _ Nightly TLS.json"
+    export.write_text(json.dumps(bench.raw("example_nightly_tls")))
+    assert "are both the workflow example_nightly_tls" in bench.cli("n8n", "fmt", str(bench.folder), code=2)
+    assert "is there already: delete one of them" in bench.cli("n8n", "fmt", str(export), code=2)
+    place.unlink()
+    bench.cli("n8n", "fmt", str(export))
+    assert place.read_text() == before
+    assert not export.exists()
+
+
 def test_two_files_are_compared_without_an_n8n(bench: Bench, tmp_path: Path) -> None:
     raw = json.loads((bench.folder / "example_run_job.json").read_text())
     node_of(raw, "Result")["position"] = [2000, 0]

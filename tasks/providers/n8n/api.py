@@ -158,17 +158,18 @@ class N8nApi:
                 return N8nForbidden(f"n8n at {self.url} does not know this API key (401): it may have expired or been deleted")
             case 403:
                 return N8nForbidden(f"this API key may not do {what} (403): give it the scope {scope} in n8n's settings")
-            case 404 if said:
-                return N8nNotThere(f"n8n has no such thing: {what}: {said}")
             case 404:
+                if said:
+                    return N8nNotThere(f"n8n has no such thing: {what}: {said}")
                 # n8n mounts its routes some seconds after it accepts connections, and answers a page until then.
                 return N8nAway(
                     f"n8n at {self.url} answers a page instead of its API (404): it is starting, or its API is switched off"
                 )
             case 429 | 502 | 503 | 504:
                 return N8nAway(f"n8n at {self.url} is busy or starting ({answer.status_code}); try again")
-            case _:
-                return N8nError(f"n8n refused {what} ({answer.status_code}): {said or 'without a word'}")
+            case 301 | 302 | 307 | 308:
+                said = f"sends us to {answer.headers.get('location', 'elsewhere')}: set that address, a key is not carried there"
+        return N8nError(f"n8n refused {what} ({answer.status_code}): {said or 'without a word'}")
 
     def _strange(self, path: str) -> N8nAway:
         return N8nAway(f"what answers at {self.url}/api/v1{path.partition('?')[0]} is not n8n's API: is the address right?")

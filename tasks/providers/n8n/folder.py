@@ -55,14 +55,13 @@ class Seen:
 def read_files(path: Path, types: NodeTypes | None = None, gateway: str = IN_FILES) -> list[File]:
     """One file, or every `*.json` of a folder, from an n8n that reaches us at `gateway`. Raises `WorkflowError`.
 
-    Exports of one n8n know each other by their ids.
+    Exports of one n8n know each other by their ids, and what was pulled or pushed in this folder by the base.
     """
     paths = [path] if path.is_file() else workflow_paths(path)
     texts = {each: _text(each) for each in paths}
     raws = {each: _json(each, text) for each, text in texts.items()}
-    names = Names(
-        {str(raw["id"]): str(raw["name"]) for raw in raws.values() if raw.get("id") and raw.get("name")}, gateway=gateway
-    )
+    told = {str(raw["id"]): str(raw["name"]) for raw in raws.values() if raw.get("id") and raw.get("name")}
+    names = Names({**_seen_ids(path.parent if path.is_file() else path), **told}, gateway=gateway)
     return [
         File(each, raw, texts[each], read_workflow(raw, where=str(each), names=names, types=types)) for each, raw in raws.items()
     ]
@@ -129,6 +128,12 @@ def order(workflows: Mapping[str, Workflow]) -> list[str]:
     for slug in sorted(workflows):
         visit(slug, ())
     return done
+
+
+def _seen_ids(folder: Path) -> dict[str, str]:
+    base = folder / BASE_FILE
+    told = _json(base, _text(base)).get("instances", {}) if base.exists() else {}
+    return {each["id"]: str(each["workflow"]["name"]) for seen in told.values() for each in seen.values()}
 
 
 def _of(told: Mapping[str, Any], url: str) -> Mapping[str, Any]:

@@ -81,4 +81,6 @@ def _require_one_place_each(pairs: list[tuple[File, Path]]) -> None:
             raise WorkflowError(
                 f"{taken[place].path} and {file.path} are both the workflow {place.stem}: rename one, or delete one"
             )
+        if place != file.path and place.exists() and place not in {other.path for other, _ in pairs}:
+            raise WorkflowError(f"{file.path} is the workflow of {place.name}, which is there already: delete one of them")
         taken[place] = file

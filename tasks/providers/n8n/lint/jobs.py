@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
+from tasks.providers.n8n.gateway import IN_FILES
 from tasks.providers.n8n.lint.rule import Find, View, rule
 from tasks.providers.n8n.workflow import Node
 
@@ -79,9 +80,11 @@ def _no_wait(view: View) -> Iterator[Find]:
 
 
 def _calls(view: View) -> Iterator[Node]:
-    """Requests that make the gateway do something."""
+    """Requests that make the gateway do something; others have a /v1/batches, too."""
     for node in view.of("httpRequest"):
-        if node.parameters.get("method") == "POST" and _WRITES.search(str(node.parameters.get("url", ""))):
+        url = str(node.parameters.get("url", ""))
+        ours = IN_FILES in url or any("nightshift" in name.lower() for name in node.credentials.values())
+        if ours and node.parameters.get("method") == "POST" and _WRITES.search(url):
             yield node
 
 

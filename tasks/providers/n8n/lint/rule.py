@@ -37,7 +37,7 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule. An error breaks something or gives something away, and stops a push; a warning is a trap or a custom."""
+    """One rule. An error breaks something or gives something away, and stops a push; a warning may be meant."""
 
     code: str
     level: Level

@@ -66,7 +66,7 @@ def _expressions(view: View) -> Iterator[Find]:
 
 @rule(
     "nothing-starts-it",
-    "error",
+    "warning",
     why="Without a trigger it can be neither run nor called nor published.",
     mend="Add a trigger: Schedule, Webhook, Error, When Executed by Another Workflow, or Manual.",
 )

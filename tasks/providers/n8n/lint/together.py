@@ -21,8 +21,8 @@ def _one_name_twice(_: View) -> Iterator[Find]:
 
 @rule(
     "unknown-workflow",
-    "error",
-    why="The call fails at run time; n8n accepts the file without a word.",
+    "warning",
+    why="If n8n does not have it either, the call fails at run time; push looks, n8n itself does not.",
     mend="Add the file of that workflow, or correct the reference.",
 )
 def _unknown_workflow(view: View) -> Iterator[Find]:

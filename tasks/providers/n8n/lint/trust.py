@@ -52,7 +52,7 @@ def _header(view: View) -> Iterator[Find]:
 
 @rule(
     "open-webhook",
-    "error",
+    "warning",
     why="Whoever knows or guesses the path starts it.",
     mend="Authentication: Header Auth, with a credential.",
 )
@@ -64,7 +64,7 @@ def _open_webhook(view: View) -> Iterator[Find]:
 
 @rule(
     "environment",
-    "error",
+    "warning",
     why="n8n 2 denies $env to expressions by default, and $vars needs a licence: it fails on the next n8n.",
     mend="Put addresses and secrets into the credential, and constants into a Set node.",
 )
@@ -89,7 +89,7 @@ def _risky(view: View) -> Iterator[Find]:
 
 @rule(
     "credential-follows-redirects",
-    "error",
+    "warning",
     why="Before version 4.4 of the node a redirect to another host takes the credential with it.",
     mend=f"Use typeVersion {_CROSS_ORIGIN_SAFE}, or 'Send Credentials on Cross-Origin Redirect': off.",
 )
@@ -102,7 +102,7 @@ def _redirects(view: View) -> Iterator[Find]:
 
 @rule(
     "certificate-not-checked",
-    "error",
+    "warning",
     why="Anybody on the way can read the credential and the answer.",
     mend="Give n8n the certificate of your authority (NODE_EXTRA_CA_CERTS) and switch the option off.",
 )

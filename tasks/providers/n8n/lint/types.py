@@ -36,7 +36,7 @@ def _unknown_version(view: View) -> Iterator[Find]:
 
 @rule(
     "unknown-parameter",
-    "error",
+    "warning",
     why="n8n keeps it and never reads it: the node does something else than the file says.",
     mend="Correct its name, or delete it.",
 )
@@ -48,7 +48,7 @@ def _unknown_parameter(view: View) -> Iterator[Find]:
 
 @rule(
     "missing-parameter",
-    "error",
+    "warning",
     why="The editor marks the node red and n8n refuses to run it.",
     mend="Fill it in.",
 )
@@ -64,7 +64,7 @@ def _missing_parameter(view: View) -> Iterator[Find]:
 
 @rule(
     "unknown-choice",
-    "error",
+    "warning",
     why="The node knows no such choice: it fails, or does nothing.",
     mend="Choose one that it knows.",
 )

@@ -13,7 +13,7 @@ _ONE_BY_ONE = {"splitInBatches", "aggregate", "summarize", "limit"}
 
 @rule(
     "wait-limit",
-    "error",
+    "warning",
     why="A callback that never comes leaves the execution waiting for ever; nobody is told.",
     mend="Switch on 'Limit Wait Time' and handle the case that nothing came ($json.body is empty then).",
 )
@@ -39,7 +39,7 @@ def _suffix(view: View) -> Iterator[Find]:
 
 @rule(
     "many-into-one-wait",
-    "error",
+    "warning",
     why="The first callback resumes the Wait for all items; the results of the others are lost, with success.",
     mend="Put a Loop Over Items before it, or send all items in one request with one callback.",
 )
@@ -64,7 +64,7 @@ def _last_node(view: View) -> Iterator[Find]:
 
 @rule(
     "wait-answers-get",
-    "error",
+    "warning",
     why="A link that is looked at (by a mail scanner, a chat preview) resumes it.",
     mend="HTTP Method: POST.",
 )
