@@ -95,6 +95,9 @@ class House:
         if url.startswith(("redis", "rediss")):
             # A gateway must not hang on a broker that is away; the relay rings again.
             options |= {"socket_connect_timeout": 3, "socket_timeout": 10, "socket_keepalive": True}
+            # Bells taken and not answered are kept in the worker's memory alone, as with the other transports. In Redis they
+            # would come back after an hour, the relay rings again after seconds; two transactions a bell for nothing.
+            options |= {"ack_emulation": False}
         return options
 
     @cached_property
