@@ -1,5 +1,6 @@
 """The worker's main process, as far as ours differs from Celery's."""
 
+import gc
 from collections.abc import Callable
 from time import monotonic
 
@@ -22,6 +23,16 @@ class ShiftWorker(Worker):  # type: ignore[misc]
     def install_platform_tweaks(self, worker: object) -> None:
         super().install_platform_tweaks(worker)
         _shutdown_handler(worker, sig="SIGTERM", how="Warm")
+
+
+    def on_start(self) -> None:
+        """Just before the children are forked: what each would import and make by itself they share, and keep sharing, for a
+        collection of garbage writes to every object that it looks at.
+        """
+        super().on_start()
+        _ = self.app.shift().ledger.engine
+        gc.collect()
+        gc.freeze()
 
 
 class BellConsumer(Consumer):  # type: ignore[misc]
