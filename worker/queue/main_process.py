@@ -24,7 +24,6 @@ class ShiftWorker(Worker):  # type: ignore[misc]
         super().install_platform_tweaks(worker)
         _shutdown_handler(worker, sig="SIGTERM", how="Warm")
 
-
     def on_start(self) -> None:
         """Just before the children are forked: what each would import and make by itself they share, and keep sharing, for a
         collection of garbage writes to every object that it looks at.
