@@ -1,14 +1,16 @@
 """The seam of channels: one configured destination that can deliver a message."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
-from notifications.message import Message
+from notifications.message import Message, Recipient
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """Proof that a channel accepted a message. `reference` is the other side's id for it, if it gave one."""
+    """Proof that a channel accepted a message. `reference` is the other side's id for it, if it gave one: enough to answer
+    in its thread (`Message.reply_to`) or to amend it.
+    """
 
     reference: str | None = None
     detail: str = ""
@@ -34,5 +36,25 @@ class Channel(Protocol):
     def deliver(self, message: Message) -> Delivery:
         """Hand over `message` or raise `ChannelError`. May be called again with the same `message.id`: a channel that
         can de-duplicate on the other side does so. Blocks at most 30 s.
+        """
+        ...
+
+
+@runtime_checkable
+class Personal(Protocol):
+    """A channel that can also address one person: its `deliver` hands a message with `to` to that person and nobody else."""
+
+    def reaches(self, person: Recipient) -> bool:
+        """Whether it knows an address for them. Connects to nothing."""
+        ...
+
+
+@runtime_checkable
+class Amends(Protocol):
+    """A channel that can change what it has delivered."""
+
+    def amend(self, reference: str, message: Message) -> Delivery:
+        """Show `message` in the place of the delivered one, or raise `ChannelError`: permanent, if that one is gone.
+        Amending to the same twice changes nothing.
         """
         ...

@@ -63,7 +63,7 @@ class ChannelConfig(BaseModel):
 
     model_config = ConfigDict(extra="allow", frozen=True, hide_input_in_errors=True)
 
-    kind: str = Field(description="`email`, `webhook`, `console`, an installed kind, or `module:Class`.")
+    kind: str = Field(description="`email`, `slack`, `webhook`, `console`, an installed kind, or `module:Class`.")
 
     @field_validator("kind")
     @classmethod
@@ -94,7 +94,7 @@ class MatchConfig(_Table):
 
 
 class RouteConfig(_Table):
-    """Which findings go to which channels."""
+    """Which findings and requests go to which channels."""
 
     channels: tuple[str, ...] = Field(min_length=1, description="Names of tables under `channels`.")
     match: MatchConfig = Field(default_factory=MatchConfig)
@@ -103,6 +103,7 @@ class RouteConfig(_Table):
     resolved: bool = Field(default=True, description="Whether a channel that was told is also told of the end.")
     quiet: bool = Field(default=True, description="Whether quiet hours are honoured.")
     go_on: bool = Field(default=False, alias="continue", description="Whether later routes may match as well.")
+    approvals: bool = Field(default=True, description="Whether requests for approval go this way too, by their risk.")
 
     def to_route(self) -> Route:
         match = Match(**{name: getattr(self.match, name) for name in MatchConfig.model_fields})
@@ -114,6 +115,7 @@ class RouteConfig(_Table):
             resolved=self.resolved,
             quiet=self.quiet,
             go_on=self.go_on,
+            approvals=self.approvals,
         )
 
 
@@ -139,12 +141,21 @@ class QuietHoursConfig(_Table):
         return self
 
 
+class ApprovalsConfig(_Table):
+    """How those who may decide on a request are told in person."""
+
+    personal: tuple[str, ...] | None = Field(
+        None, description="Channels that can address a person; left out: every e-mail channel; empty: none."
+    )
+
+
 class RoutesConfig(_Table):
     """The whole of `routes.toml`."""
 
     channels: dict[str, ChannelConfig] = Field(default_factory=dict)
     routes: tuple[RouteConfig, ...] = ()
     digest: DigestConfig = Field(default_factory=DigestConfig)
+    approvals: ApprovalsConfig = Field(default_factory=ApprovalsConfig)
     quiet_hours: QuietHoursConfig | None = None
     caps: dict[str, Annotated[int, Field(ge=1)]] = Field(
         default_factory=dict, description="Messages an hour by channel; what is beyond becomes one summary."
@@ -157,10 +168,27 @@ class RoutesConfig(_Table):
             named += [(("routes", number, "channels", place), name) for place, name in enumerate(route.channels)]
         named += [(("digest", "channels", place), name) for place, name in enumerate(self.digest.channels)]
         named += [(("caps", name), name) for name in self.caps]
+        personal = list(enumerate(self.approvals.personal or ()))
+        named += [(("approvals", "personal", place), name) for place, name in personal]
         unknown = [_unknown_channel(loc, name, sorted(self.channels)) for loc, name in named if name not in self.channels]
-        if unknown:
-            raise ValidationError.from_exception_data("routes", unknown)
+        mute = [
+            _impersonal(place, name, self._addressing())
+            for place, name in personal
+            if name in self.channels and name not in self._addressing()
+        ]
+        if unknown or mute:
+            raise ValidationError.from_exception_data("routes", unknown + mute)
         return self
+
+    @property
+    def personal(self) -> tuple[str, ...]:
+        """The channels by which people get messages of their own."""
+        if self.approvals.personal is not None:
+            return self.approvals.personal
+        return tuple(name for name, channel in self.channels.items() if channel.kind == "email")
+
+    def _addressing(self) -> list[str]:
+        return [name for name, channel in self.channels.items() if options.addresses_people(channel.kind)]
 
     def to_routes(self) -> Routes:
         """The values that `notifications.routes` decides by."""
@@ -175,3 +203,9 @@ def build_channel(config: ChannelConfig, read_secret: Callable[[str], str]) -> C
 def _unknown_channel(loc: tuple[str | int, ...], name: str, known: Sequence[str]) -> InitErrorDetails:
     text = f"no channel is called {name!r}; accepted: {', '.join(known) or 'none, for no channel is configured'}"
     return InitErrorDetails(type=PydanticCustomError("unknown_channel", "{text}", {"text": text}), loc=loc, input=name)
+
+
+def _impersonal(place: int, name: str, known: Sequence[str]) -> InitErrorDetails:
+    text = f"channel {name!r} cannot address one person; accepted: {', '.join(known) or 'none of these channels can'}"
+    error = PydanticCustomError("impersonal_channel", "{text}", {"text": text})
+    return InitErrorDetails(type=error, loc=("approvals", "personal", place), input=name)

@@ -1,4 +1,4 @@
-"""E-mail over SMTP: one message to all recipients, as text and HTML."""
+"""E-mail over SMTP: one message to all recipients, or to one person, as text and HTML."""
 
 import base64
 import hashlib
@@ -20,7 +20,7 @@ from pydantic import AfterValidator, Field, SecretStr
 
 from notifications import render
 from notifications.channel import ChannelError, Delivery
-from notifications.message import Message
+from notifications.message import Message, Recipient
 
 _PERMANENT = 500  # RFC 5321 section 4.2.1: 5yz says do not try the same again, 4yz says try later
 _SUBJECT_LIMIT = 200
@@ -68,17 +68,29 @@ class EmailChannel:
             message = 'a password is sent over TLS only: set security to "starttls" or "tls"'
             raise ValueError(message)
 
+    def reaches(self, person: Recipient) -> bool:
+        return person.email is not None
+
     def deliver(self, message: Message) -> Delivery:
-        mail = compose(message, self.sender, self.recipients)
+        recipients = self._recipients(message)
+        mail = compose(message, self.sender, recipients)
         with self._errors_told(), self._connection() as smtp:
             if self.security == "starttls":
                 smtp.starttls(context=self._tls())
             if self.username is not None and self.password is not None:
                 smtp.login(self.username, self.password.get_secret_value())
-            refused = smtp.send_message(mail, parseaddr(self.sender)[1], [parseaddr(to)[1] for to in self.recipients])
-        accepted = len(self.recipients) - len(refused)
-        detail = f"accepted for {accepted} of {len(self.recipients)} recipients"
+            refused = smtp.send_message(mail, parseaddr(self.sender)[1], [parseaddr(to)[1] for to in recipients])
+        accepted = len(recipients) - len(refused)
+        detail = f"accepted for {accepted} of {len(recipients)} recipients"
         return Delivery(mail["Message-ID"], self._scrubbed(f"{detail}; refused: {_refusals(refused)}") if refused else detail)
+
+    def _recipients(self, message: Message) -> tuple[str, ...]:
+        if message.to is None:
+            return self.recipients
+        try:
+            return (_address(message.to.email or ""),)
+        except ValueError as error:
+            raise ChannelError(f"the address of {message.to.name} {error}", permanent=True) from None
 
     def _tls(self) -> ssl.SSLContext:
         return ssl.create_default_context(cafile=self.ca_file)
@@ -137,7 +149,9 @@ def compose(message: Message, sender: str, recipients: tuple[str, ...]) -> Email
     mail["Date"] = format_datetime(message.at)
     mail["Message-ID"] = _message_id(message.id, domain)
     if message.thread is not None and message.thread != message.id:
-        mail["In-Reply-To"] = mail["References"] = _message_id(message.thread, domain)
+        root = _message_id(message.thread, domain)
+        mail["In-Reply-To"] = message.reply_to or root
+        mail["References"] = " ".join(dict.fromkeys([root, message.reply_to or root]))
     mail["List-Id"] = f"Nightshift <nightshift.{domain}>"
     mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: out-of-office replies stay away
     mail.set_content(render.text(message), cte="quoted-printable")

@@ -13,6 +13,14 @@ class MessageKind(StrEnum):
     FINDING_REMINDED = "finding_reminded"
     FINDING_RESOLVED = "finding_resolved"
     RUN_NEEDS_ATTENTION = "run_needs_attention"
+    APPROVAL_REQUESTED = "approval_requested"
+    APPROVAL_REMINDER = "approval_reminder"
+    APPROVAL_DECIDED = "approval_decided"
+    """Approved or denied."""
+    APPROVAL_CLOSED = "approval_closed"
+    """Expired, superseded or revoked: nobody can decide any more."""
+    REMEDIATION_ENDED = "remediation_ended"
+    """Verified or rolled back."""
     SUMMARY = "summary"
     DIGEST = "digest"
     TEST = "test"
@@ -57,6 +65,16 @@ class Section:
     """Colours the heading: one of `SEVERITIES`, `ok` or `cannot_tell`."""
 
 
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """One person, and where they can be reached."""
+
+    name: str
+    email: str | None = None
+    chat: Mapping[str, str] = field(default_factory=dict)
+    """Identities by kind of channel: `{"slack": "U0123"}`."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
     """One thing to say, whole: a channel renders it as it can and drops nothing without saying so."""
@@ -69,11 +87,17 @@ class Message:
     severity: str = "info"
     """One of `SEVERITIES`, `ok` or `cannot_tell`."""
     fields: Sequence[Field] = ()
+    output: str = ""
+    """Preformatted lines, e.g. what a plan would do; those that begin with `+`, `-` or `~` may be coloured."""
     sections: Sequence[Section] = ()
     buttons: Sequence[Button] = ()
     at: datetime
     """Aware, UTC."""
     thread: str | None = None
     """Messages of one thread belong together (a finding's opening, reminders, resolution)."""
+    reply_to: str | None = None
+    """The reference (`Delivery.reference`) of the thread's first message on this channel, if it has one."""
+    to: Recipient | None = None
+    """For this person alone, whose own link may be in it. Only a channel that is `Personal` is handed such a message."""
     data: Mapping[str, object] = field(default_factory=dict)
     """The same facts for machines, JSON-ready; what a webhook carries."""

@@ -38,6 +38,11 @@ def channel_class(kind: str) -> type[Channel]:
     return found
 
 
+def addresses_people(kind: str) -> bool:
+    """Whether a channel of `kind` can be asked to tell one person; see `Personal`."""
+    return callable(getattr(channel_class(kind), "reaches", None))
+
+
 def check_options(kind: str, given: Mapping[str, object]) -> None:
     """Raise `ValidationError` or `ValueError` unless a channel of `kind` takes `given`, its secrets still references."""
     build(kind, given, lambda reference: reference)

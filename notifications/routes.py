@@ -1,17 +1,34 @@
 """Which message goes where: now, in the digest, later, or not again. Pure; the hour until which it is quiet is handed in."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Literal, TypeAlias
+from typing import Literal, Protocol, TypeAlias
 
 from notifications.findings import FindingFacts
 from notifications.message import SEVERITIES
 
 
+class Routed(Protocol):
+    """What a route is chosen by; of a request the risk is the severity."""
+
+    @property
+    def severity(self) -> str: ...
+    @property
+    def environment(self) -> str: ...
+    @property
+    def owner(self) -> str: ...
+    @property
+    def labels(self) -> Mapping[str, str]: ...
+    @property
+    def job(self) -> str: ...
+    @property
+    def reason(self) -> str: ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Match:
-    """All that are given must hold; an empty one matches every finding."""
+    """All that are given must hold; an empty one matches everything."""
 
     severity: str = "info"
     """This one or worse."""
@@ -21,7 +38,7 @@ class Match:
     jobs: tuple[str, ...] = ()
     reasons: tuple[str, ...] = ()
 
-    def accepts(self, finding: FindingFacts) -> bool:
+    def accepts(self, finding: Routed) -> bool:
         allowed = (
             (self.environments, finding.environment),
             (self.owners, finding.owner),
@@ -37,7 +54,7 @@ class Match:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """Which findings go to which channels, when, and when again."""
+    """Which findings and requests go to which channels, when, and when again."""
 
     channels: tuple[str, ...]
     match: Match = Match()
@@ -49,6 +66,8 @@ class Route:
     """Whether quiet hours are honoured."""
     go_on: bool = False
     """Whether later routes may match as well."""
+    approvals: bool = True
+    """Whether requests go this way too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +114,16 @@ class Nothing:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Announce:
+    """Who is told of a request now, and when to look again for those who are spared until then."""
+
+    channels: tuple[str, ...]
+    people: bool
+    """Whether those who may decide have their own messages now."""
+    again_at: datetime | None = None
+
+
 Decision: TypeAlias = TellNow | InDigest | Wait | Nothing
 
 
@@ -112,15 +141,33 @@ def decide(
     return _merged(decisions) or (Nothing(_why_nothing(finding, told)),)
 
 
-def _matching(routes: Routes, finding: FindingFacts) -> list[Route]:
+def announce(routes: Routes, request: Routed, *, quiet_until: datetime | None, now: datetime) -> Announce:
+    """Whom to tell of a request now. A route `when = "digest"` is silent: every digest lists what waits.
+
+    Quiet hours hold for people as they do for channels: until the end, unless a matching route minds none.
+    """
+    quiet = quiet_until if quiet_until is not None and quiet_until > now else None
+    asked = [route for route in routes.routes if route.approvals]
+    loud = [route for route in _accepting(asked, request) if route.when == "now"]
+    ready = [route for route in loud if quiet is None or not route.quiet]
+    people = quiet is None or bool(ready)
+    waits = not people or len(ready) < len(loud)
+    return Announce(_channels(iter([route.channels for route in ready])), people, quiet if waits else None)
+
+
+def _accepting(routes: Iterable[Route], what: Routed) -> list[Route]:
     found: list[Route] = []
-    for route in routes.routes:
-        if route.match.accepts(finding):
+    for route in routes:
+        if route.match.accepts(what):
             found.append(route)
             if not route.go_on:
                 break
+    return found
+
+
+def _matching(routes: Routes, finding: FindingFacts) -> list[Route]:
     # Never silently nowhere.
-    return found or [Route(channels=routes.digest_channels, when="digest")]
+    return _accepting(routes.routes, finding) or [Route(channels=routes.digest_channels, when="digest")]
 
 
 def _by_route(route: Route, finding: FindingFacts, told: Told, quiet_until: datetime | None, now: datetime) -> Iterator[Decision]:

@@ -145,6 +145,10 @@ class Tls(Protocol):
         """The trust anchors in a PEM file, for `Probe.trust_anchors_pem`. Raises `ProviderError(stage="anchors")`."""
         ...
 
+    def read_certificates(self, path: Path) -> Sequence[bytes]:
+        """The certificates in a PEM file, DER, in the file's order. Raises `ProviderError(stage="certificate_file")`."""
+        ...
+
     def handshakes(
         self,
         probes: Iterable[Probe],

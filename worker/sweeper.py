@@ -7,6 +7,7 @@ from time import monotonic
 import structlog
 
 from worker.flow import unwatched
+from worker.flow.deciding import expire_due, remind_due
 from worker.flow.lost import take_over
 from worker.flow.shift import Shift
 from worker.flow.verbs import reopen_mutes
@@ -54,6 +55,8 @@ class Sweeper:
     def _keep_house(self) -> None:
         now = self.shift.clock()
         reopen_mutes(self.shift)
+        expire_due(self.shift)
+        remind_due(self.shift)
         if self._kept_house_at is not None and now - self._kept_house_at < _HOUSEKEEPING:
             return
         self._kept_house_at = now

@@ -14,6 +14,10 @@ from tasks.model import Answer, CannotTell, Finding, Json, Ok, Severity
 # Nodes that each hold a certificate of their own renew days apart; a node that was left behind is off by most of a lifetime.
 _LEFT_BEHIND = 0.1
 
+RENEWAL_DUE = "renewal_due"
+"""The one cause of all that a renewal mends: one request for a name, however many of its addresses and reasons."""
+MENDED_BY_RENEWAL = EXPIRY_REASONS | {"chain_expires_soon", "addresses_differ"}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
@@ -34,7 +38,7 @@ class Look:
 
 def answers(entry: CertificateEntry, looks: Sequence[Look], now: datetime) -> Iterator[Answer]:
     """At least one answer, if there is a look. The key of a finding holds no address: those change with the night's DNS."""
-    stale = _stale(looks)
+    stale = stale_looks(looks)
     if stale:
         yield _differs(entry, looks, stale, now)
     for reason in _reasons(looks, stale):
@@ -82,7 +86,7 @@ def _cannot_tell(entry: CertificateEntry, probe: Probe, failure: ProbeFailure) -
     )
 
 
-def _stale(looks: Sequence[Look]) -> list[Look]:
+def stale_looks(looks: Sequence[Look]) -> list[Look]:
     """The addresses that still present an older certificate than another, which was renewed and is in order."""
     renewed = [_not_after(look) for look in looks if look.expiry is None]
     if not renewed:
@@ -115,6 +119,7 @@ def _differs(entry: CertificateEntry, looks: Sequence[Look], stale: Sequence[Loo
         detail=f"still the old certificate at {', '.join(addresses)}; the others present a newer one",
         evidence=_facts(worst, now) | {"stale_addresses": addresses, "expiry": expiry.reason if expiry else None},
         recheck=recheck(entry, worst.probe),
+        cause=RENEWAL_DUE,
         desired=max(_not_after(look) for look in looks if look not in stale).isoformat(),
         actual=_not_after(worst).isoformat(),
     )
@@ -145,6 +150,7 @@ def _finding(entry: CertificateEntry, looks: Sequence[Look], reason: str, now: d
         detail="; ".join(dict.fromkeys(trouble.detail for _, trouble in met if trouble.detail)),
         evidence=_facts(look, now) | {"addresses": addresses},
         recheck=recheck(entry, look.probe),
+        cause=RENEWAL_DUE if reason in MENDED_BY_RENEWAL else None,
     )
 
 

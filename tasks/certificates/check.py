@@ -7,9 +7,10 @@ from datetime import timedelta
 from tasks.certificates.answers import Look, answers, failures
 from tasks.certificates.entry import CertificateEntry, CertificatesParams
 from tasks.certificates.evidence import leaf_fact, subject_at
-from tasks.certificates.judging import Presented, Thresholds, judge
+from tasks.certificates.judging import Thresholds
+from tasks.certificates.looking import looked, thresholds
+from tasks.certificates.renewal.remedy import Renewal
 from tasks.certificates.targets import Target, targets
-from tasks.certificates.trust import Trust
 from tasks.context import Context, Handshake, Probe, ProbeFailure
 from tasks.job import Job
 from tasks.model import Answer
@@ -49,9 +50,7 @@ def check(ctx: Context, params: CertificatesParams) -> Iterator[Answer]:
 
 def _want(wanted: dict[Probe, list[_Watched]], target: Target, params: CertificatesParams) -> None:
     entry = target.entry
-    critical = entry.critical_below or params.critical_below
-    thresholds = Thresholds(warn_below=entry.warn_below or params.warn_below, critical_below=critical)
-    watched = _Watched(entry=entry, thresholds=thresholds, outstanding=len(target.probes))
+    watched = _Watched(entry=entry, thresholds=thresholds(entry, params), outstanding=len(target.probes))
     for probe in target.probes:
         wanted.setdefault(probe, []).append(watched)
 
@@ -61,14 +60,9 @@ def _note(ctx: Context, watched: _Watched, probe: Probe, result: Handshake | Pro
     if isinstance(result, ProbeFailure):
         watched.failures.append((probe, result))
         return
-    entry = watched.entry
-    trust = Trust(
-        code=result.trust_code, text=result.trust_error or "", depth=result.trust_depth, own_anchors=entry.ca_file is not None
-    )
-    presented = Presented(chain_der=result.chain_der, protocol=result.protocol, trust=trust)
-    judgement = judge(presented, name=entry.expected_name, now=ctx.clock(), thresholds=watched.thresholds)
-    watched.looks.append(Look(probe=probe, handshake=result, judgement=judgement))
-    ctx.history.record(subject_at(entry, probe), "leaf", leaf_fact(judgement.leaf))
+    look = looked(watched.entry, probe, result, watched.thresholds, ctx.clock())
+    watched.looks.append(look)
+    ctx.history.record(subject_at(watched.entry, probe), "leaf", leaf_fact(look.judgement.leaf))
 
 
 def _complete(ctx: Context, watched: _Watched) -> Iterator[Answer]:
@@ -85,6 +79,7 @@ JOB = Job(
     entries_per_run=100,
     time_limit=timedelta(minutes=10),
     ad_hoc=True,
+    remedy=Renewal(),
     examples={
         "one name": '{"targets": [{"host": "www.example.com"}]}',
         "only what burns": '{"warn_below": 0.1, "critical_below": 0.05}',

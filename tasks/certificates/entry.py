@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Self
 import idna
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from tasks.context import Entry
+from tasks.certificates.renewal.keys import RenewalKeys
 from tasks.job import Params
 
 # RFC 1123 labels, and the underscore that internal names carry all the same.
@@ -62,7 +62,7 @@ def split_place(text: str, default_port: int) -> tuple[str, int]:
 HostName = Annotated[str, AfterValidator(host_name)]
 
 
-class CertificateEntry(Entry):
+class CertificateEntry(RenewalKeys):
     """One TLS server: a name, and all the addresses behind it. A plain `"host:port"` is an entry of that name."""
 
     host: HostName = Field(description="Name or address literal; an international name may be written as people read it.")
@@ -76,7 +76,7 @@ class CertificateEntry(Entry):
     warn_below: Fraction | None = Field(None, description="Fraction of its lifetime; overrides the run's.")
     critical_below: Fraction | None = Field(None, description="Fraction of its lifetime; overrides the run's.")
 
-    estate_only: ClassVar[frozenset[str]] = frozenset({"ca_file"})
+    estate_only: ClassVar[frozenset[str]] = RenewalKeys.estate_only | {"ca_file"}
 
     @model_validator(mode="before")
     @classmethod

@@ -1,21 +1,18 @@
 """The check: run each entry's program, then read what it printed and how it ended."""
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from tasks.command.entry import LIMIT_OF_A_RUN_SECONDS, REFERENCE, CommandEntry
+from tasks.command.entry import LIMIT_OF_A_RUN_SECONDS, CommandEntry
 from tasks.command.lines import read
-from tasks.command.masking import Mask
 from tasks.context import Command, CommandResult, Context
 from tasks.errors import Cancelled, ProviderError
 from tasks.job import Job, Params
+from tasks.masking import Mask
 from tasks.model import Answer, CannotTell, Finding, Json, Ok, Severity
-
-LAST_LINES = 20
-LAST_CHARS = 4000
+from tasks.programs import all_environment, last_lines, read_secrets
 
 
 class CommandParams(Params):
@@ -58,7 +55,7 @@ def check(ctx: Context, params: CommandParams) -> Iterator[Answer]:  # noqa: ARG
     for entry in ctx.entries(CommandEntry):
         ctx.checkpoint()
         try:
-            secrets = {name: ctx.secrets(value) for name, value in entry.env.items() if REFERENCE.match(value)}
+            secrets = read_secrets(entry.env, ctx.secrets)
         except ProviderError as error:
             yield _cannot_tell(entry, "cannot_read_secret", error.stage, str(error), {})
             continue
@@ -92,11 +89,10 @@ def _look(ctx: Context, entry: CommandEntry, secrets: dict[str, str], mask: Mask
 
 
 def _command(entry: CommandEntry, secrets: dict[str, str]) -> Command:
-    passed = {name: os.environ[name] for name in entry.pass_env if name in os.environ}
     return Command(
         argv=entry.argv,
         cwd=entry.cwd or Path("/"),
-        environment={**passed, **entry.env, **secrets},
+        environment=all_environment(entry.pass_env, entry.env, secrets),
         stdin=b"",
         timeout=timedelta(seconds=entry.timeout_seconds),
         output_limit_bytes=entry.output_limit_kb * 1024,
@@ -142,11 +138,6 @@ def nagios(ended: Ended) -> Answer:
             return ended.finding("nagios", "nagios_critical", Severity.HIGH, title)
         case _:
             return ended.cannot_tell("nagios_unknown", title)
-
-
-def last_lines(text: str) -> str:
-    """The end of an output, as evidence."""
-    return "\n".join(text.rstrip().splitlines()[-LAST_LINES:])[-LAST_CHARS:]
 
 
 def whole_lines(text: str) -> str:

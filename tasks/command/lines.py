@@ -8,7 +8,7 @@ from typing import Annotated, Literal, NoReturn
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from tasks.command.entry import CommandEntry
-from tasks.command.masking import Mask
+from tasks.masking import Mask
 from tasks.model import Answer, CannotTell, Finding, Json, Ok, Severity
 
 Short = Annotated[str, StringConstraints(min_length=1, max_length=300, strip_whitespace=True)]

@@ -2,6 +2,7 @@
 
 from tasks.testing.fakes import (
     CancelSwitch,
+    FakeApplyContext,
     FakeArtifacts,
     FakeClock,
     FakeCommands,
@@ -18,6 +19,7 @@ from tasks.testing.guard import ReadOnlyViolation, read_only, run_check
 
 __all__ = [
     "CancelSwitch",
+    "FakeApplyContext",
     "FakeArtifacts",
     "FakeClock",
     "FakeCommands",

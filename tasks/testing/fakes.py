@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 
 from tasks.context import (
+    ApplyContext,
     Artifact,
     Command,
     CommandResult,
@@ -153,7 +154,7 @@ class FakeProgress:
 
 @dataclass
 class FakeTls:
-    """Answers from a script: `addresses` by host, `results` by (address, port), `anchors` by path.
+    """Answers from a script: `addresses` by host, `results` by (address, port), `anchors` and `certificates` by path.
 
     A host without a script does not resolve; an address without one refuses the connection.
     """
@@ -161,6 +162,7 @@ class FakeTls:
     addresses: dict[str, Sequence[str]] = field(default_factory=dict)
     results: dict[tuple[str, int], Handshake | ProbeFailure] = field(default_factory=dict)
     anchors: dict[Path, str] = field(default_factory=dict)
+    certificates: dict[Path, Sequence[bytes]] = field(default_factory=dict)
     probed: list[Probe] = field(default_factory=list)
 
     def resolve(self, host: str, timeout: timedelta) -> Sequence[str]:  # noqa: ARG002 - a script takes no time
@@ -174,6 +176,12 @@ class FakeTls:
             message = f"{path}: no such file"
             raise ProviderError(message, stage="anchors")
         return self.anchors[path]
+
+    def read_certificates(self, path: Path) -> Sequence[bytes]:
+        if path not in self.certificates:
+            message = f"{path}: no such file"
+            raise ProviderError(message, stage="certificate_file")
+        return self.certificates[path]
 
     def handshakes(
         self,
@@ -263,3 +271,10 @@ class FakeContext(Context):
     commands: Commands = field(default_factory=FakeCommands)
     secrets: SecretReader = field(default_factory=FakeSecrets)
     providers: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FakeApplyContext(FakeContext, ApplyContext):
+    """The same for `Remedy.apply`: nothing in it changes the world either, unless you put real providers in."""
+
+    idempotency_key: str = "run-1:step"

@@ -1,9 +1,6 @@
 """A gateway over a real ledger, behind a real server."""
 
 import shutil
-import socket
-import threading
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from datetime import timedelta
@@ -12,10 +9,9 @@ from pathlib import Path
 
 import httpx
 import pytest
-import uvicorn
 
 from tasks.testing.fakes import FakeClock
-from tests.api.kit import ADMIN, NIGHTLY, House, Served, make_shift
+from tests.api.kit import ADMIN, NIGHTLY, House, Served, make_shift, serving
 from worker.api import create_app
 from worker.flow.nights import join_night
 from worker.ledger import Ledger, schedules
@@ -26,17 +22,8 @@ from worker.tokens import Sessions, grants_of_role
 
 @pytest.fixture(scope="session")
 def served() -> Iterator[Served]:
-    front = Served()
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        front.url = f"http://127.0.0.1:{listening.getsockname()[1]}"
-        server = uvicorn.Server(uvicorn.Config(front, log_config=None, lifespan="off", ws="none"))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
-        thread.start()
-        while not server.started:
-            time.sleep(0.01)
+    with serving() as front:
         yield front
-        server.should_exit = True
-        thread.join()
 
 
 @pytest.fixture

@@ -1,6 +1,10 @@
 """A gateway over a real ledger, with two jobs and an estate of two environments: the parts."""
 
+import socket
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -8,6 +12,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import httpx
+import uvicorn
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -191,6 +196,22 @@ class Served:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         assert self.app is not None
         await self.app(scope, receive, send)
+
+
+@contextmanager
+def serving() -> Iterator[Served]:
+    """A server on loopback that shows whichever application it is given."""
+    front = Served()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        front.url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        server = uvicorn.Server(uvicorn.Config(front, log_config=None, lifespan="off", ws="none"))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread.start()
+        while not server.started:
+            time.sleep(0.01)
+        yield front
+        server.should_exit = True
+        thread.join()
 
 
 def problem(answer: httpx.Response) -> tuple[int, str, str | None]:

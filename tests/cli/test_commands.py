@@ -186,6 +186,7 @@ def test_only_a_run_that_needs_attention_is_resolved(ledger_cli: Cli) -> None:
         (("token", "create", "x", "--grant", "run:command:default:ad_hoc:more"), "ENVIRONMENTS[:ad_hoc]"),
         (("token", "create", "x", "--grant", "run:comand"), "no job is called 'comand': jobs are"),
         (("token", "create", "x"), "without any grant"),
+        (("token", "create", "--person", "eve"), "nobody is called 'eve' in the configuration in force"),
         (("token", "revoke", "0000"), "no token 0000"),
         (("freeze", "--reason", " "), "`reason` is empty"),
     ],
@@ -194,7 +195,18 @@ def test_what_cannot_be_done_is_refused_with_1_and_one_clear_line(arguments: tup
     assert told in ledger_cli(*arguments, code=1)
 
 
-@pytest.mark.parametrize("arguments", [("nosuch",), ("run",), ("runs", "--limit", "0"), ("findings", "x", "forget")])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("nosuch",),
+        ("run",),
+        ("runs", "--limit", "0"),
+        ("findings", "x", "forget"),
+        ("token", "create"),
+        ("token", "create", "x", "--person", "ana"),
+        ("token", "create", "--person", "ana", "--role", "admin"),
+    ],
+)
 def test_a_wrong_call_exits_with_2(arguments: tuple[str, ...], ledger_cli: Cli) -> None:
     ledger_cli(*arguments, code=2)
 
@@ -251,20 +263,6 @@ def test_the_doctor_tells_of_brakes_lost_deliveries_and_entries_nobody_looks_at(
     assert ("channel mail", "1 delivery being retried: 550 no such user") in warned
     assert ("schedules", "no schedule selects command: broken") in warned
     assert "the sales week" in next(found for name, found in warned if name == "brakes")
-
-
-def test_a_pin_becomes_the_line_for_the_file_and_a_short_one_is_refused(cli: Cli) -> None:
-    assert cli("people", "pin", "Ana", typed="173946\n173946\n").startswith('pin_hash = "$argon2id$')
-    assert "at least 6" in cli("people", "pin", "Ana", typed="12\n12\n", code=1)
-
-
-def test_people_are_listed_without_the_hash_of_their_pin(ledger_cli: Cli) -> None:
-    line = ledger_cli("people", "pin", "Ana", typed="173946\n173946\n")
-    (ledger_cli.home / "people.toml").write_text(f'[[person]]\nname = "Ana"\nroles = {{"*" = ["admin"]}}\n{line}')
-    ledger_cli("config", "apply")
-    assert ledger_cli.json("people", "list")[0]["pin"] is True
-    assert "argon2" not in ledger_cli("people", "list") + str(ledger_cli.json("people", "list"))
-    assert "/login/" in ledger_cli("login", "Ana")
 
 
 def test_keys_are_rotated_and_the_old_one_stays_for_reading(ledger_cli: Cli) -> None:

@@ -163,7 +163,7 @@ def test_a_file_whose_name_is_nearly_right_is_not_overlooked(refused: Refused) -
     (found,) = refused(route="[digest]\n")
     assert found == (
         "route.toml: is not read; did you mean routes.toml? accepted: "
-        "estate.toml, nightshift.toml, people.toml, policy.toml, routes.toml"
+        "estate.toml, nightshift.toml, people.toml, policy.toml, policy_tests.toml, routes.toml"
     )
 
 

@@ -2,6 +2,8 @@ import pytest
 from pydantic import ValidationError
 
 from tasks.certificates import CertificateEntry, CertificatesParams
+from tasks.certificates.renewal.keys import RenewalKeys
+from tasks.context import Entry
 
 
 @pytest.mark.parametrize(
@@ -67,6 +69,13 @@ def test_pinned_addresses_carry_their_port_or_take_the_entrys() -> None:
         ("port", 70000, "less than or equal to 65535"),
         ("warn_below", 30, "less than 1"),
         ("critical_below", 0, "greater than 0"),
+        ("renew_command", ["bin/renew"], "neither an absolute path nor a plain name to find on PATH"),
+        ("renew_command", ["/bin/renew", "a\0b"], "NUL"),
+        ("certificate_file", "live.pem", "is not an absolute path"),
+        ("renew_cwd", "etc", "is not an absolute path"),
+        ("renew_env", {"A-B": "x"}, "should match pattern"),
+        ("renew_pass_env", ["NIGHTSHIFT_HOME"], "never handed on"),
+        ("renew_timeout_seconds", 1801, "less than or equal to 1800"),
         ("colour", "green", "Extra inputs are not permitted"),
     ],
 )
@@ -81,3 +90,14 @@ def test_critical_above_warn_is_refused() -> None:
         CertificatesParams(warn_below=0.1, critical_below=0.2)
     with pytest.raises(ValidationError, match="must not exceed warn_below"):
         CertificateEntry(name="x", host="www.example.com", warn_below=0.1, critical_below=0.2)
+
+
+def test_a_reload_without_a_renewal_is_refused() -> None:
+    with pytest.raises(ValidationError, match="does nothing without renew_command"):
+        CertificateEntry.model_validate({"name": "x", "host": "www.example.com", "reload_command": ["/bin/true"]})
+
+
+def test_how_to_renew_is_said_by_the_estate_alone_and_its_secrets_are_for_apply() -> None:
+    own = set(RenewalKeys.model_fields) - set(Entry.model_fields)
+    assert own <= CertificateEntry.estate_only
+    assert CertificateEntry.write_only == {"renew_env"}

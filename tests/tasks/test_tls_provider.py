@@ -1,4 +1,5 @@
 import errno
+import ssl
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -48,6 +49,26 @@ def failure(result: Handshake | ProbeFailure) -> tuple[str, str]:
 def test_trust_anchors_come_from_a_file_that_ends(path: str) -> None:
     with pytest.raises(ProviderError, match="no such file"):
         OpenSslTls().read_anchors(Path(path))
+
+
+def test_certificates_are_read_from_a_file_that_holds_its_key_too(farm: TlsFarm, tmp_path: Path) -> None:
+    leaf = farm.ca.issue_cert(NAME)
+    leaf.private_key_and_cert_chain_pem.write_to_path(tmp_path / "live.pem")
+    [der] = OpenSslTls().read_certificates(tmp_path / "live.pem")
+    assert ssl.DER_cert_to_PEM_cert(der).encode() == leaf.cert_chain_pems[0].bytes().replace(b"\r\n", b"\n")
+
+
+_NO_BASE64 = "-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----"
+
+
+@pytest.mark.parametrize("content", [None, "", "-----BEGIN CERTIFICATE-----\nhalf", _NO_BASE64])
+def test_a_certificate_file_that_cannot_be_read_is_told_by_name(content: str | None, tmp_path: Path) -> None:
+    path = tmp_path / "live.pem"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(ProviderError, match=r"certificate file .*live\.pem") as caught:
+        OpenSslTls().read_certificates(path)
+    assert caught.value.stage == "certificate_file"
 
 
 def test_a_trusted_chain_is_handed_over_as_sent(farm: TlsFarm) -> None:

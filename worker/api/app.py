@@ -1,7 +1,9 @@
 """Puts the gateway together from what it is handed."""
 
 import logging
+import re
 from collections.abc import Callable, Sequence
+from urllib.parse import unquote
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -10,7 +12,21 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 
 from worker import logs
-from worker.api import audit, batches, console, findings, health, jobs, metrics, problems, reference, runs, schedules
+from worker.api import (
+    approvals,
+    audit,
+    batches,
+    brakes,
+    console,
+    findings,
+    health,
+    jobs,
+    metrics,
+    problems,
+    reference,
+    runs,
+    schedules,
+)
 from worker.api.doorman import Doorman
 from worker.api.gateway import Gateway
 from worker.api.validation import of_validation_error
@@ -20,9 +36,9 @@ from worker.flow.intake import Permit
 from worker.ledger import LedgerUnavailable
 from worker.records import Actor
 from worker.settings import Settings
-from worker.tokens import Grant, Sessions
+from worker.tokens import Grant, LinkCookies, Sessions
 
-ROUTERS = (runs, batches, findings, jobs, schedules, audit, health, metrics, reference, console)
+ROUTERS = (runs, batches, findings, approvals, brakes, jobs, schedules, audit, health, metrics, reference, console)
 LEDGER_ERRORS = (LedgerUnavailable, OperationalError, InterfaceError, PoolTimeoutError)
 
 log = logs.get_log("nightshift.gateway")
@@ -38,11 +54,14 @@ def create_app(
     broker_trouble: Callable[[], str | None],
 ) -> FastAPI:
     """The gateway as an ASGI application; see `Gateway` for what the callables promise. It starts no thread of its own."""
-    app = FastAPI(title="Nightshift", version="1", docs_url=None, redoc_url=None, openapi_url="/openapi.json")
+    app = FastAPI(
+        title="Nightshift", version="1", docs_url=None, redoc_url=None, openapi_url="/openapi.json", redirect_slashes=False
+    )
     app.state.gateway = Gateway(
         shift=shift,
         settings=settings,
         sessions=sessions,
+        link_cookies=LinkCookies(shift.keys, shift.clock),
         grants_of=grants_of,
         join_night=join_night,
         broker_trouble=broker_trouble,
@@ -96,14 +115,18 @@ def _accepted(shift: Shift, error: FlowError) -> list[str] | None:
 
 
 class _WithoutLinks(logging.Filter):
-    """uvicorn logs paths; that of a sign-in link is a secret."""
+    """uvicorn logs paths; that of a link is a secret."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         if isinstance(record.args, tuple):
-            record.args = tuple(
-                "/login/***" if isinstance(part, str) and part.startswith("/login/") else part for part in record.args
-            )
+            record.args = tuple(_without_link(part) if isinstance(part, str) else part for part in record.args)
         return True
+
+
+def _without_link(path: str) -> str:
+    """However it is spelt: uvicorn shows an address as it was sent, and servers in front may add slashes."""
+    found = re.match(r"/+(login|a)/", unquote(path))
+    return f"/{found[1]}/***" if found else path
 
 
 def _keep_links_out_of_the_access_log() -> None:

@@ -89,7 +89,10 @@ def by_token(request: Request, here: Gateway) -> Caller:
         detail = f"token {row.name!r} expired at {row.expires_at:%Y-%m-%d %H:%M} UTC; `nightshift token create` makes a new one"
         raise _unauthorized("token_expired", detail)
     actor = Actor(row.kind, row.name, _on_behalf_of(request, row.kind))
-    return Caller(actor=actor, grants=_GRANTS.validate_python(row.grants), family=row.family)
+    # A person's own token says who it is; what they may do is asked of the configuration in force, as for a session.
+    of_person = row.kind is ActorKind.PERSON
+    grants = tuple(here.grants_of(row.name)) if of_person else _GRANTS.validate_python(row.grants)
+    return Caller(actor=actor, grants=grants, family=row.family)
 
 
 def by_session(request: Request, here: Gateway) -> Caller | None:
@@ -112,6 +115,11 @@ def check_csrf(here: Gateway, caller: Caller, token: str) -> None:
             f"a session's write needs the CSRF token of its pages, as {CSRF_HEADER} or form member `csrf`; load the page again"
         )
         raise ProblemError(403, "csrf", detail)
+
+
+def over_tls(request: Request, here: Gateway) -> bool:
+    """Whether browsers reach us by TLS, so that cookies are for TLS alone."""
+    return request.url.scheme == "https" or (here.settings.base_url or "").startswith("https://")
 
 
 def _on_behalf_of(request: Request, kind: ActorKind) -> str | None:

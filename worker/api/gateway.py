@@ -10,7 +10,7 @@ from worker.flow import Enqueued, Shift
 from worker.flow.intake import Permit
 from worker.records import Actor
 from worker.settings import Settings
-from worker.tokens import Grant, Sessions
+from worker.tokens import Grant, LinkCookies, Sessions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +20,7 @@ class Gateway:
     shift: Shift
     settings: Settings
     sessions: Sessions
+    link_cookies: LinkCookies
     grants_of: Callable[[str], Sequence[Grant]]
     """What a person may do now, by the configuration in force; nothing for a stranger. Asked at every request."""
     join_night: Callable[[str, Actor, Permit], Enqueued]

@@ -14,6 +14,8 @@ from worker.cli import (
     diagnosis,
     digest,
     findings,
+    people,
+    policy,
     processes,
     records,
     runs,
@@ -45,7 +47,7 @@ def common(
             os.environ[variable] = str(path.absolute())
 
 
-for family in (processes, runs, findings, schedules, digest, brakes, configuration, access, records, diagnosis):
+for family in (processes, runs, findings, schedules, digest, brakes, configuration, policy, people, access, records, diagnosis):
     family.register(app)
 
 

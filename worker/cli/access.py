@@ -1,4 +1,4 @@
-"""`token …`, `login`, `people …`, `keys …`: who may come in, and with what."""
+"""`token …`, `login`, `keys …`: who may come in, and with what."""
 
 from typing import Annotated
 
@@ -7,14 +7,16 @@ import typer
 from worker.cli.printing import Json
 
 token = typer.Typer(help="API tokens.", no_args_is_help=True)
-people = typer.Typer(help="People of the configuration.", no_args_is_help=True)
 keys = typer.Typer(help="The instance keys.", no_args_is_help=True)
 
 
 @token.command("create")
 def create_token(
-    name: Annotated[str, typer.Argument(help="What the audit shows.")],
+    name: Annotated[str | None, typer.Argument(help="What the audit shows; a person's has the person's name.")] = None,
     *,
+    person: Annotated[
+        str | None, typer.Option(help="Whose own token it is: it may do what that person may, and decide with their PIN.")
+    ] = None,
     role: Annotated[str | None, typer.Option(help="viewer, operator, admin or n8n: a set of grants.")] = None,
     grant: Annotated[
         list[str] | None,
@@ -25,8 +27,15 @@ def create_token(
     as_json: Json = False,
 ) -> None:
     """Make a token. It is shown once."""
-    from worker.cli.admission import create_token
+    from worker.cli.admission import create_persons_token, create_token
 
+    if person is not None:
+        if name is not None or role is not None or grant:
+            raise typer.BadParameter("a person's token has the person's name and grants: leave out NAME, --role and --grant")
+        create_persons_token(person, days, replaces, as_json=as_json)
+        return
+    if name is None:
+        raise typer.BadParameter("give a NAME for the audit, or --person")
     create_token(name, role, grant or [], days, replaces, as_json=as_json)
 
 
@@ -57,29 +66,6 @@ def login(
     login(person, as_json=as_json)
 
 
-@people.command("pin")
-def pin(name: Annotated[str, typer.Argument(help="Whose PIN it is, for the line that is printed.")]) -> None:
-    """Ask for a PIN, and print the line for people.toml."""
-    from worker.cli.printing import say
-    from worker.cli.refusals import Refusal
-    from worker.tokens import hash_pin
-
-    chosen = typer.prompt(f"PIN of {name}", hide_input=True, confirmation_prompt=True, err=True)
-    try:
-        line = f'pin_hash = "{hash_pin(chosen)}"'
-    except ValueError as error:
-        raise Refusal(str(error)) from None
-    say(line)
-
-
-@people.command("list")
-def list_people(*, as_json: Json = False) -> None:
-    """The people of the configuration in force."""
-    from worker.cli.admission import list_people
-
-    list_people(as_json=as_json)
-
-
 @keys.command("list")
 def list_keys(*, as_json: Json = False) -> None:
     """Ids of the instance keys, the current one first."""
@@ -106,5 +92,4 @@ def register(app: typer.Typer) -> None:
     """Put the commands of this family on `app`."""
     app.add_typer(token, name="token")
     app.command()(login)
-    app.add_typer(people, name="people")
     app.add_typer(keys, name="keys")

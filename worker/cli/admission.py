@@ -12,15 +12,15 @@ from worker.cli.opening import actor, loaded, shift
 from worker.cli.printing import say, show_json, show_table
 from worker.cli.refusals import Refusal
 from worker.cli.work import TAIL
-from worker.configuration import Person
 from worker.flow import Shift
+from worker.flow.api_tokens import NewToken
 from worker.flow.api_tokens import create_token as make_token
 from worker.flow.api_tokens import revoke_token as kill_token
 from worker.flow.errors import NotFound
 from worker.flow.shown import shown
 from worker.flow.signing_in import LINK_LIFETIME, make_login_link
 from worker.ledger import people
-from worker.records import ActorKind
+from worker.records import ActorKind, TokenRow
 from worker.tokens import ROLES, Grant, Keys, Verb, grants_of_role
 from worker.tokens.grants import EVERYTHING
 
@@ -39,6 +39,19 @@ def create_token(
     kind = ActorKind.N8N if role == "n8n" else ActorKind.TOKEN
     replaced = _token_id(opened, replaces) if replaces else None
     made = make_token(opened, name, _grants(opened, role, grants), actor(), lifetime=lifetime, kind=kind, replaces=replaced)
+    _show(made, as_json=as_json)
+
+
+def create_persons_token(name: str, days: float | None, replaces: str | None, *, as_json: bool) -> None:
+    """The same for a person of the configuration in force; the configuration says what it may."""
+    opened = shift()
+    lifetime = timedelta(days=loaded().settings.token_days if days is None else days)
+    replaced = _token_id(opened, replaces) if replaces else None
+    made = make_token(opened, _person(opened, name), [], actor(), lifetime=lifetime, kind=ActorKind.PERSON, replaces=replaced)
+    _show(made, as_json=as_json)
+
+
+def _show(made: NewToken, *, as_json: bool) -> None:
     if as_json:
         show_json(shown(made.row) | {"token": made.text})
     else:
@@ -58,7 +71,7 @@ def list_tokens(*, as_json: bool) -> None:
         (
             row.id[-TAIL:],
             row.name,
-            ", ".join(sorted({str(grant["verb"]) for grant in row.grants})),
+            _may(row),
             row.expires_at,
             "revoked" if row.revoked_at else "expired" if row.expires_at <= now else "valid",
         )
@@ -67,6 +80,12 @@ def list_tokens(*, as_json: bool) -> None:
     show_table(
         ["token", "name", "may", "expires", "state"], shown_rows, empty="No tokens: `nightshift token create NAME --role …`."
     )
+
+
+def _may(row: TokenRow) -> str:
+    if row.kind is ActorKind.PERSON:
+        return "what the person may"
+    return ", ".join(sorted({str(grant["verb"]) for grant in row.grants}))
 
 
 def revoke_token(text: str) -> None:
@@ -90,23 +109,6 @@ def login(person: str | None, *, as_json: bool) -> None:
 def login_link(opened: Shift, url: str, person: str = OPERATOR) -> str:
     """A one-time address that signs `person` in."""
     return f"{url}/login/{make_login_link(opened, person, actor())}"
-
-
-def list_people(*, as_json: bool) -> None:
-    """Of the configuration in force; never a PIN's hash."""
-    in_force = configuration.current(shift().ledger)
-    found = in_force[1].people if in_force else ()
-    if as_json:
-        show_json(
-            [person.model_dump(mode="json", exclude={"pin_hash"}) | {"pin": person.pin_hash is not None} for person in found]
-        )
-        return
-    rows = [(person.name, person.email, _roles(person), "yes" if person.pin_hash else "") for person in found]
-    show_table(["person", "mail", "roles", "PIN"], rows, empty="Nobody: people.toml names people.")
-
-
-def _roles(person: Person) -> str:
-    return "; ".join(f"{where}: {', '.join(roles)}" for where, roles in person.roles.items())
 
 
 def instance_keys() -> Keys:

@@ -6,6 +6,7 @@ import typer
 from typer.cli import get_docs_for_click
 from typer.main import get_command
 
+from worker.flow.runbooks import RUNBOOKS
 from worker.settings import load_settings, settings_table
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -43,7 +44,21 @@ def settings_page() -> str:
     return head + "\n".join(rows) + "\n"
 
 
-PAGES = {"cli.md": cli_page, "settings.md": settings_page}
+def runbooks_page() -> str:
+    """docs/runbooks.md."""
+    sections = [
+        f"## {book.code}\n\n{book.means}\n\n- **Look at:** {book.look}\n- **Then:** {book.do}\n" for book in RUNBOOKS.values()
+    ]
+    head = (
+        "# Runbooks\n\n"
+        + _MADE
+        + "One section per reason code of a repair: what it means, where to look, what to do. The console has the same under "
+        "`/runbooks`, and every message links to its section. `RUN` is the run's id.\n\n"
+    )
+    return head + "\n".join(sections)
+
+
+PAGES = {"cli.md": cli_page, "settings.md": settings_page, "runbooks.md": runbooks_page}
 
 if __name__ == "__main__":
     for name, page in PAGES.items():

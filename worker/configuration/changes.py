@@ -1,4 +1,4 @@
-"""What differs between two configurations, told per entry, person, route and schedule."""
+"""What differs between two configurations, told per entry, person, rule, freeze, route and schedule."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ class Change:
     """One difference. `key`, `old` and `new` are given when something changed; secrets are masked."""
 
     kind: str
-    """defaults, environment, entry, person, policy, routes or schedule."""
+    """defaults, environment, entry, person, policy, rule, freeze, routes or schedule."""
     name: str
     """For an entry `certificates/www`."""
     change: Literal["added", "removed", "changed"]
@@ -47,14 +47,17 @@ def diff(old: Configuration | None, new: Configuration) -> list[Change]:
 
 def _parts(configuration: Configuration) -> Iterator[tuple[tuple[str, str], Mapping[str, Any]]]:
     content = configuration.content
-    for kind in ("defaults", "policy", "routes"):
+    for kind in ("defaults", "routes"):
         yield (kind, ""), content[kind]
+    yield ("policy", ""), {name: value for name, value in content["policy"].items() if name not in ("rules", "freezes")}
     for name, environment in content["environments"].items():
         yield ("environment", name), environment
     for job, entries in content["estate"].items():
         for entry in entries:
             yield ("entry", f"{job}/{entry['name']}"), entry
-    for kind, rows in (("person", content["people"]), ("schedule", content["schedules"])):
+    named = {"person": content["people"], "schedule": content["schedules"]}
+    named |= {"rule": content["policy"]["rules"], "freeze": content["policy"]["freezes"]}
+    for kind, rows in named.items():
         for row in rows:
             yield (kind, row["name"]), row
 

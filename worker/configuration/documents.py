@@ -16,6 +16,9 @@ from worker.redaction import is_secret_name
 
 FILES = ("estate.toml", "people.toml", "policy.toml", "routes.toml")
 SCHEDULES_FOLDER = "schedules"
+POLICY_TESTS = "policy_tests.toml"
+READ_ELSEWHERE = ("nightshift.toml", POLICY_TESTS)
+"""Files of the same folder that are no part of a configuration."""
 REFERENCE = re.compile(r"[a-z][a-z0-9]*:\S+")
 M = TypeVar("M", bound=BaseModel)
 
@@ -86,7 +89,7 @@ def read(path: Path) -> Document:
 
 def misnamed(folder: Path) -> Iterator[Problem]:
     """Files whose names are nearly, but not quite, those that are read."""
-    known = (*FILES, "nightshift.toml")
+    known = (*FILES, *READ_ELSEWHERE)
     for path in sorted(folder.glob("*.toml")):
         advice = did_you_mean(path.name, known)
         if path.name not in known and advice.startswith("did you mean"):

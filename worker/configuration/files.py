@@ -4,10 +4,8 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from zoneinfo import ZoneInfo
-
-from pydantic import BaseModel
 
 from notifications.config import RoutesConfig
 from tasks.job import Job
@@ -16,10 +14,8 @@ from worker.configuration.estate import read_estate
 from worker.configuration.model import Configuration
 from worker.configuration.nights import read_schedules
 from worker.configuration.people import read_people
-from worker.policy import Freeze, Policy, Rule
+from worker.configuration.policy import Known, read_policy
 from worker.problems import Problem
-
-M = TypeVar("M", bound=BaseModel)
 
 DEFAULT_ROUTES = {"channels": {"console": {"kind": "console"}}, "digest": {"channels": ["console"]}}
 
@@ -35,7 +31,9 @@ def check(folder: Path, jobs: Mapping[str, Job[Any]], default_zone: ZoneInfo) ->
     documents = {name: read(folder / name) for name in FILES}
     estate = read_estate(documents["estate.toml"], jobs)
     people = read_people(documents["people.toml"], estate.environments)
-    policy = _policy(documents["policy.toml"])
+    sound = not documents["people.toml"].problems
+    known = Known(jobs=jobs.keys(), environments=estate.environments, people=people if sound else None)
+    policy = read_policy(documents["policy.toml"], known, default_zone)
     routes = _routes(documents["routes.toml"], default_zone)
     schedules, problems = read_schedules(folder, jobs, estate, default_zone)
     found = [*misnamed(folder), *(problem for document in documents.values() for problem in document.problems), *problems]
@@ -80,32 +78,6 @@ def fingerprint(folder: Path) -> str:
 def _paths(folder: Path) -> Iterator[Path]:
     yield from (folder / name for name in FILES)
     yield from sorted((folder / SCHEDULES_FOLDER).glob("*.toml"))
-
-
-def _policy(document: Document) -> Policy:
-    document.accept_only(("policy", "rule", "freeze"))
-    settings = document.table.get("policy", {})
-    rules, freezes = _tables(document, "rule", Rule), _tables(document, "freeze", Freeze)
-    if isinstance(settings, Mapping):
-        for name in ("rules", "freezes"):
-            if name in settings:
-                document.refuse(("policy", name), f"write each as a table of its own, headed [[{name.removesuffix('s')}]]")
-                return Policy()
-    policy = document.parsed(("policy",), Policy, settings)
-    return policy.model_copy(update={"rules": rules, "freezes": freezes}) if policy else Policy()
-
-
-def _tables(document: Document, name: str, model: type[M]) -> tuple[M, ...]:
-    rows = document.table.get(name, [])
-    if not isinstance(rows, list):
-        document.refuse((name,), f"write each {name} as a table of its own, headed [[{name}]]")
-        return ()
-    parsed = [document.parsed((name, index), model, row) for index, row in enumerate(rows)]
-    names = [getattr(part, "name", None) for part in parsed]
-    for index, known in enumerate(names):
-        if known is not None and known in names[:index]:
-            document.refuse((name, index, "name"), f"the name is taken by {name} {names.index(known) + 1}")
-    return tuple(part for part in parsed if part is not None)
 
 
 def _routes(document: Document, zone: ZoneInfo) -> dict[str, Any]:

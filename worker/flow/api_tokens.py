@@ -32,10 +32,15 @@ def create_token(
     kind: ActorKind = ActorKind.TOKEN,
     replaces: str | None = None,
 ) -> NewToken:
-    """Make a token. `replaces` is the id of one whose family it joins, so that idempotency keys go on. Raises `Invalid`."""
+    """Make a token. `replaces` is the id of one whose family it joins, so that idempotency keys go on. Raises `Invalid`.
+
+    Of kind PERSON it stands for the person called `name`, and has no grants of its own: the configuration in force says.
+    """
     if not name.strip():
         raise Invalid("a token needs a name: it is what the audit shows", field="name")
-    if not grants:
+    if kind is ActorKind.PERSON:
+        _require_person(shift, name, grants)
+    elif not grants:
         raise Invalid("a token without any grant can do nothing: give a role or grants", field="grants")
     text, now = new_api_token(), shift.clock()
     with shift.ledger.transaction() as tx:
@@ -56,6 +61,13 @@ def create_token(
         people.insert_token(tx, row, hash_token(text))
         note(tx, now, actor, "token.created", "token", row.id, name=name, expires_at=row.expires_at.isoformat())
     return NewToken(row, text)
+
+
+def _require_person(shift: Shift, name: str, grants: Sequence[Grant]) -> None:
+    if grants:
+        raise Invalid("a person's token has no grants of its own: people.toml says what they may", field="grants")
+    if shift.estate().person(name) is None:
+        raise NotFound(f"nobody is called {name!r} in the configuration in force", field="person")
 
 
 def revoke_token(shift: Shift, token_id: str, actor: Actor) -> None:

@@ -18,9 +18,9 @@ from worker.flow.masking import masked, masked_content, masked_facts, masked_tex
 from worker.flow.pulse import Watch
 from worker.flow.shift import Shift
 from worker.flow.shown import shown
-from worker.ledger import findings, keepings, runs
+from worker.ledger import approvals, findings, keepings, runs
 from worker.ledger.keepings import StoredArtifact
-from worker.records import FindingState, Run
+from worker.records import ApprovalState, FindingState, Run
 
 log = structlog.get_logger("nightshift.job")
 
@@ -132,9 +132,9 @@ class LedgerReader:
     def runs(self, *, job: str | None = None, limit: int = 100) -> Sequence[Mapping[str, Json]]:
         return ask(self.shift, lambda connection: [shown(row) for row in runs.listing(connection, job=job, limit=limit)])
 
-    def approvals(self, *, state: str | None = None) -> Sequence[Mapping[str, Json]]:  # noqa: ARG002
-        # There are none before remedies exist.
-        return []
+    def approvals(self, *, state: str | None = None) -> Sequence[Mapping[str, Json]]:
+        states = (ApprovalState.PENDING,) if state is None else (ApprovalState(state),)
+        return ask(self.shift, lambda connection: [shown(row) for row in approvals.listing(connection, states=states)])
 
 
 @dataclass(frozen=True, slots=True)

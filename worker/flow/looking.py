@@ -17,6 +17,7 @@ from tasks.model import Answer, CannotTell, Finding, Ok
 from worker.flow.desk import Desk
 from worker.flow.errors import Invalid
 from worker.flow.masking import masked_answer, masked_text
+from worker.flow.planning import Proposal, propose
 from worker.flow.pulse import Watch
 from worker.flow.shift import Estate, Shift
 from worker.records import Run, Verdict
@@ -49,6 +50,8 @@ class Report:
     whole: bool = False
     error: str | None = None
     error_reason: str | None = None
+    proposals: list[Proposal] = field(default_factory=list)
+    """What would mend its findings, and may be asked for."""
 
     def outcomes(self) -> Mapping[str, str]:
         """By entry: `finding`, else `cannot_tell`, else `ok`."""
@@ -146,7 +149,23 @@ def look(shift: Shift, run: Run, watch: Watch, desk: Desk) -> tuple[Selection, R
     except Invalid as error:
         return Selection(params=Params()), Report(error=str(error), error_reason=error.code)
     with context(shift, run, job, selection, estate, watch, desk) as ctx:
-        return selection, _check(job, ctx, selection, watch, shift.interruptions)
+        report = _check(job, ctx, selection, watch, shift.interruptions)
+        _plan(shift, job, ctx, selection, estate, report, watch)
+        return selection, report
+
+
+def _plan(shift: Shift, job: Job[Any], ctx: Context, selection: Selection, estate: Estate, report: Report, watch: Watch) -> None:
+    """Work out what would mend what was found. Only of the estate: a command never comes from a request."""
+    if job.remedy is None or not report.whole:
+        return
+    known = {entry.name for entry in selection.known}
+    found = [answer for answer in report.answers if isinstance(answer, Finding) and answer.entry in known]
+    stopped: tuple[type[BaseException], ...] = (Cancelled, *shift.interruptions)
+    try:
+        report.proposals += propose(job, selection.params, estate, found, ctx, shift.interruptions)
+    except stopped:
+        # What was looked at stands; the rest is planned another night.
+        watch.must_stop()
 
 
 def _check(

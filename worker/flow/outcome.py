@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+from worker.flow import asking
 from worker.flow.desk import Desk
 from worker.flow.errors import LeaseLost
 from worker.flow.looking import NOT_LOOKED_AT, Report, Selection
@@ -91,7 +92,11 @@ def _whole(
         told = _without_unlooked(report) if outcome.state is RunState.CANCELLED else report
         entries = {entry.name: entry for entry in selection.entries}
         names = sorted({answer.entry for answer in told.answers})
-        write_findings(tx, merge(findings.of_entries(tx, run.job, names), told, entries, run, now), now)
+        merged = merge(findings.of_entries(tx, run.job, names), told, entries, run, now)
+        write_findings(tx, merged, now)
+        asking.close_gone(tx, merged.resolved, run, now)
+        if report.proposals:
+            asking.ask(tx, shift.estate(run.revision), run, report.proposals, now)
         for (subject, name), (value, at) in desk.history.recorded.items():
             keepings.add_fact(tx, job=run.job, subject=subject, name=name, value=value, run_id=run.id, at=at)
         for name, artifact in desk.artifacts.kept:

@@ -36,6 +36,19 @@ def hold_pending(tx: Connection, job: str, subject: str, cause: str) -> Approval
     return record(Approval, row) if row else None
 
 
+def latest(connection: Connection, job: str, subject: str, cause: str) -> Approval | None:
+    """The newest request for it, in whatever state."""
+    where = (APPROVALS.c.job == job, APPROVALS.c.subject == subject, APPROVALS.c.cause == cause)
+    row = connection.execute(select(APPROVALS).where(*where).order_by(APPROVALS.c.id.desc()).limit(1)).first()
+    return record(Approval, row) if row else None
+
+
+def pending_of(tx: Connection, digest: str) -> list[Approval]:
+    """Pending requests for this very digest, kept as they are until the end of the transaction."""
+    statement = select(APPROVALS).where(APPROVALS.c.digest == digest, APPROVALS.c.state == ApprovalState.PENDING)
+    return [record(Approval, row) for row in tx.execute(statement.with_for_update())]
+
+
 def last_denied(connection: Connection, digest: str, since: datetime) -> Approval | None:
     """The newest denial of this very digest since then."""
     denied = (APPROVALS.c.digest == digest, APPROVALS.c.state == ApprovalState.DENIED, APPROVALS.c.ended_at > since)

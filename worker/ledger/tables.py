@@ -169,7 +169,7 @@ EFFECTS = Table(
     Column("outcome", String(16)),
     Column("outcome_at", Instant),
     Column("receipt", JSON_TYPE, nullable=False),
-    Column("detail", Text, nullable=False, server_default=""),
+    Column("detail", Text, nullable=False, server_default=text("''")),
 )
 
 FINDINGS = Table(

@@ -1,6 +1,6 @@
 """Deliveries and nights: what was said to whom, and what a digest covered."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -46,9 +46,13 @@ def begin_delivery(
     return record(DeliveryRow, result.one())
 
 
-def end_delivery(tx: Connection, delivery_id: str, *, state: DeliveryState, detail: str, at: datetime) -> None:
+def end_delivery(
+    tx: Connection, delivery_id: str, *, state: DeliveryState, detail: str, at: datetime, reference: str | None = None
+) -> None:
+    """`reference`: the other side's id of what was delivered, by which it is answered or amended."""
     ended = None if state is DeliveryState.SENDING else at
-    tx.execute(update(DELIVERIES).where(DELIVERIES.c.id == delivery_id).values(state=state, detail=detail, ended_at=ended))
+    values = {"state": state, "detail": detail, "ended_at": ended, "reference": reference}
+    tx.execute(update(DELIVERIES).where(DELIVERIES.c.id == delivery_id).values(values))
 
 
 def deliveries(
@@ -82,6 +86,17 @@ def was_sent(connection: Connection, message_id: str, channel: str) -> bool:
         DELIVERIES.c.message_id == message_id, DELIVERIES.c.channel == channel, DELIVERIES.c.state == DeliveryState.SENT
     )
     return connection.execute(statement).first() is not None
+
+
+def told_of(connection: Connection, subject: str, kinds: Collection[str]) -> dict[str, str | None]:
+    """Where messages of these kinds about `subject` arrived, each with the reference of the first that did."""
+    statement = select(DELIVERIES.c.channel, DELIVERIES.c.reference).where(
+        DELIVERIES.c.subject == subject, DELIVERIES.c.kind.in_(kinds), DELIVERIES.c.state == DeliveryState.SENT
+    )
+    told: dict[str, str | None] = {}
+    for channel, reference in connection.execute(statement.order_by(DELIVERIES.c.id)):
+        told.setdefault(channel, reference)
+    return told
 
 
 def close_night(

@@ -2,6 +2,7 @@
 
 from worker.tokens.grants import ROLES, Grant, Role, Verb, allows, grants_of_role
 from worker.tokens.instance_keys import Keys, KeysError
+from worker.tokens.link_cookies import LinkCookies, LinkPass
 from worker.tokens.pins import PIN_SHORTEST, hash_pin, verify_pin
 from worker.tokens.random_tokens import API_PREFIX, hash_token, new_api_token, new_link_token
 from worker.tokens.sessions import Session, Sessions
@@ -13,6 +14,8 @@ __all__ = [
     "Grant",
     "Keys",
     "KeysError",
+    "LinkCookies",
+    "LinkPass",
     "Role",
     "Session",
     "Sessions",

@@ -3,7 +3,7 @@
 import contextlib
 import re
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from OpenSSL import SSL, crypto
@@ -16,7 +16,7 @@ Fault = tuple[int, int]
 # The worst servers are the ones worth looking at, so the client refuses nothing: the job judges keys and protocol itself.
 _EVERYTHING = b"ALL:!aNULL:!eNULL:@SECLEVEL=0"
 _PEM = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
-_ANCHORS_LIMIT_BYTES = 8 * 1024 * 1024
+_FILE_LIMIT_BYTES = 8 * 1024 * 1024
 
 _CERT_NOT_YET_VALID, _CERT_HAS_EXPIRED = 9, 10
 TIME_CODES = frozenset({_CERT_NOT_YET_VALID, _CERT_HAS_EXPIRED})
@@ -52,22 +52,38 @@ def gravest(faults: list[Fault]) -> Fault:
 
 
 def read_anchors(path: Path) -> str:
+    what = f"trust anchors {path}"
+    blocks = _read_blocks(path, what, "anchors")
+    for number, block in enumerate(blocks, start=1):
+        _load(block, f"{what}, certificate {number}")
+    return "\n".join(blocks) + "\n"
+
+
+def read_certificates(path: Path) -> Sequence[bytes]:
+    """What stands in the file besides certificates, such as a key, is passed over."""
+    blocks = _read_blocks(path, f"certificate file {path}", "certificate_file")
+    try:
+        return [ssl.PEM_cert_to_DER_cert(block) for block in blocks]
+    except ValueError:
+        message = f"certificate file {path}: a certificate in it is no base64"
+        raise ProviderError(message, stage="certificate_file") from None
+
+
+def _read_blocks(path: Path, what: str, stage: str) -> list[str]:
     try:
         if not path.is_file():
             # Of a device or a pipe there is no end.
-            raise ProviderError(f"trust anchors {path} cannot be read: no such file", stage="anchors")
+            raise ProviderError(f"{what} cannot be read: no such file", stage=stage)
         with path.open("rb") as file:
-            content = file.read(_ANCHORS_LIMIT_BYTES).decode("ascii", "replace")
+            content = file.read(_FILE_LIMIT_BYTES).decode("ascii", "replace")
     except OSError as error:
-        message = f"trust anchors {path} cannot be read: {error.strerror}"
-        raise ProviderError(message, stage="anchors") from None
-    blocks = _PEM.findall(content)
+        message = f"{what} cannot be read: {error.strerror}"
+        raise ProviderError(message, stage=stage) from None
+    blocks: list[str] = _PEM.findall(content)
     if not blocks:
-        message = f"trust anchors {path}: no PEM certificate in it; expected one or more BEGIN CERTIFICATE blocks"
-        raise ProviderError(message, stage="anchors")
-    for number, block in enumerate(blocks, start=1):
-        _load(block, f"trust anchors {path}, certificate {number}")
-    return "\n".join(blocks) + "\n"
+        message = f"{what}: no PEM certificate in it; expected one or more BEGIN CERTIFICATE blocks"
+        raise ProviderError(message, stage=stage)
+    return blocks
 
 
 def client_context(anchors_pem: str | None, record: Callable[[SSL.Connection, Fault], None]) -> SSL.Context:

@@ -21,6 +21,9 @@ class OpenSslTls:
     def read_anchors(self, path: Path) -> str:
         return anchors.read_anchors(path)
 
+    def read_certificates(self, path: Path) -> Sequence[bytes]:
+        return anchors.read_certificates(path)
+
     def handshakes(
         self, probes: Iterable[Probe], *, cancelled: Callable[[], bool] = lambda: False
     ) -> Iterator[tuple[Probe, Handshake | ProbeFailure]]:

@@ -10,6 +10,8 @@ from worker.api.auth import Caller, by_session, check_csrf
 from worker.api.console.render import render
 from worker.api.gateway import Gateway, Here
 from worker.api.problems import ProblemError
+from worker.ledger import revisions
+from worker.records import LedgerState
 
 FOR_MACHINES = ("/v1", "/healthz", "/readyz", "/metrics", "/openapi.json", "/static/")
 
@@ -28,7 +30,23 @@ class Visitor:
 
     def page(self, template: str, **members: object) -> HTMLResponse:
         """The template in the console's frame."""
-        return HTMLResponse(render(template, visitor=self, zone=self.here.settings.timezone, **members))
+        frame = {"visitor": self, "brakes": brakes_now(self.here), "zone": self.here.settings.timezone}
+        return HTMLResponse(render(template, **frame, **members))
+
+
+def visitor_of(request: Request, here: Gateway) -> Visitor | None:
+    """Whoever is signed in; None without a session, or for somebody who has no role any more."""
+    caller = by_session(request, here)
+    if caller is None or caller.session is None or not caller.grants:
+        return None
+    return Visitor(here, caller, here.sessions.csrf_token(caller.session))
+
+
+def brakes_now(here: Gateway) -> LedgerState | None:
+    """Shown on every page while one of them holds."""
+    with here.shift.ledger.read() as connection:
+        state = revisions.state(connection)
+    return state if state.frozen_by else None
 
 
 def _visitor(request: Request, here: Here) -> Visitor:

@@ -25,7 +25,7 @@ def render(template: str, **members: object) -> str:
 
 def render_with_secret(template: str, **members: object) -> str:
     """The same for the one page that has to carry a secret: the form that spends a sign-in link."""
-    members = {"zone": "UTC", "visitor": None, "refresh": False, **members}
+    members = {"zone": "UTC", "visitor": None, "viewer": None, "brakes": None, "refresh": False, **members}
     return plain(_environment().get_template(template).render(members))
 
 
@@ -46,8 +46,15 @@ def _environment() -> Environment:
         "one_line": one_line,
         "words": lambda text: re.sub(r"[_.]", " ", str(text)),
         "code": _code,
+        "changes": changes,
     }
     return environment
+
+
+def changes(text: str) -> list[tuple[str, str]]:
+    """The lines of a simulation, each with what its first character says of it: `new`, `gone`, `moved` or nothing."""
+    kinds = {"+": "new", "-": "gone", "~": "moved"}
+    return [(kinds.get(line.lstrip()[:1], ""), line) for line in text.splitlines()]
 
 
 @pass_context

@@ -5,10 +5,10 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import HTMLResponse
 
-from worker.api.auth import COOKIE
+from worker.api.auth import COOKIE, over_tls
 from worker.api.console.page import Acts, back_to
 from worker.api.console.render import render, render_with_secret
-from worker.api.gateway import Gateway, Here
+from worker.api.gateway import Here
 from worker.api.problems import ProblemError
 from worker.flow.signing_in import spend_login_link
 
@@ -41,7 +41,7 @@ def sign_in(request: Request, here: Here, token: Annotated[str, Form(max_length=
     hours = here.settings.people_session_hours
     # What a person may do is asked of the configuration at every request, so the cookie carries no grants.
     cookie = here.sessions.cookie(here.sessions.open(person, ()))
-    response.set_cookie(COOKIE, cookie, max_age=int(hours * 3600), httponly=True, samesite="lax", secure=_over_tls(request, here))
+    response.set_cookie(COOKIE, cookie, max_age=int(hours * 3600), httponly=True, samesite="lax", secure=over_tls(request, here))
     return response
 
 
@@ -50,7 +50,3 @@ def sign_out(_: Acts) -> Response:
     response = back_to("/login")
     response.delete_cookie(COOKIE, httponly=True, samesite="lax")
     return response
-
-
-def _over_tls(request: Request, here: Gateway) -> bool:
-    return request.url.scheme == "https" or (here.settings.base_url or "").startswith("https://")

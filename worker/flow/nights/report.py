@@ -6,12 +6,13 @@ from datetime import datetime, timedelta, tzinfo
 from sqlalchemy import Connection
 
 from notifications.config import RoutesConfig
-from notifications.digest import Night, NightRun, NightUnknown
+from notifications.digest import Night, NightApproval, NightRun, NightUnknown
 from notifications.findings import FindingFacts
+from worker.flow.authorizing import deciders
 from worker.flow.nights.coverage import coverage, unscheduled
 from worker.flow.shift import Shift
-from worker.ledger import batches, findings, runs, telling
-from worker.records import FindingKind, FindingRow, FindingState, Run, RunState
+from worker.ledger import approvals, batches, findings, runs, telling
+from worker.records import Approval, ApprovalState, FindingKind, FindingRow, FindingState, Run, RunState
 
 NIGHT_INCOMPLETE = "night_incomplete"
 _FIRST_NIGHT = timedelta(hours=24)
@@ -58,6 +59,7 @@ def night_between(
         needs_attention=_listed(runs.listing(connection, state=RunState.NEEDS_ATTENTION, limit=_MOST_LISTED)),
         failed=_listed(telling.runs_in_state(connection, since, until, RunState.FAILED)),
         skipped=_listed(telling.runs_in_state(connection, since, until, RunState.SKIPPED)),
+        approvals=_waiting(shift, connection),
         console_url=console_url,
     )
 
@@ -99,6 +101,26 @@ def _resolved(connection: Connection, since: datetime, until: datetime) -> list[
 
 def _muted(connection: Connection) -> int:
     return sum(number for (state, _), number in findings.counts(connection).items() if state == FindingState.MUTED)
+
+
+def _waiting(shift: Shift, connection: Connection) -> list[NightApproval]:
+    """Who has to decide what, the most urgent first. A proposal waits for nobody."""
+    estate = shift.estate()
+    pending = approvals.listing(connection, states=(ApprovalState.PENDING,), limit=_MOST_LISTED)
+    urgent = sorted((one for one in pending if one.mode == "execute"), key=lambda one: one.expires_at)
+    return [
+        NightApproval(
+            id=one.id,
+            title=f"{one.title} ({one.environment}, {one.risk} risk{_nights(one)})",
+            waits_for=[person.name for person in deciders(estate, one)],
+            expires_at=one.expires_at,
+        )
+        for one in urgent
+    ]
+
+
+def _nights(approval: Approval) -> str:
+    return f", open for {approval.nights} nights" if approval.nights > 1 else ""
 
 
 def _unknown(row: FindingRow) -> NightUnknown:

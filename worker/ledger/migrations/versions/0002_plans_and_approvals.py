@@ -1,4 +1,4 @@
-"""Plans and approvals"""
+"""Sealed plans, the requests made of them, decisions, and what people need to decide."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -117,7 +117,7 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("reference", sa.Text(), nullable=True))
 
     with op.batch_alter_table("effects", schema=None) as batch_op:
-        batch_op.add_column(sa.Column("detail", sa.Text(), server_default="", nullable=False))
+        batch_op.add_column(sa.Column("detail", sa.Text(), server_default=sa.text("''"), nullable=False))
 
     with op.batch_alter_table("links", schema=None) as batch_op:
         batch_op.add_column(sa.Column("channel", sa.Text(), nullable=True))

@@ -1,0 +1,34 @@
+"""Whoever was told of a request is told how it goes on: in its thread, and the first message is amended where it can be."""
+
+from dataclasses import replace
+
+from notifications.approvals import for_person
+from notifications.message import Message, MessageKind, Recipient
+from worker.configuration import Person
+from worker.ledger import telling
+from worker.records import OutboxRow
+from worker.relay.messages.turn import Intent, Turn
+
+_ASKED = (MessageKind.APPROVAL_REQUESTED, MessageKind.APPROVAL_REMINDER)
+
+
+def recipient(person: Person) -> Recipient:
+    return Recipient(person.name, person.email, person.chat)
+
+
+def follow(turn: Turn, row: OutboxRow, message: Message, approval_id: str, *, speak: bool = True) -> set[str]:
+    """Follow up where the request was told; `speak` False: amend only, which disturbs nobody. The places."""
+    with turn.shift.ledger.read() as connection:
+        told = telling.told_of(connection, approval_id, _ASKED)
+    for place, reference in told.items():
+        channel, _, name = place.partition(">")
+        person = turn.shift.estate().person(name) if name else None
+        if channel not in turn.routing.channels or (name and person is None):
+            continue
+        said = for_person(message, recipient(person)) if person else message
+        if reference is not None and turn.channels.amends(channel):
+            amendment = replace(said, id=f"{said.id}-amended")
+            turn.intend(Intent(row=row, channel=channel, message=amendment, about=approval_id, amends=reference))
+        if speak:
+            turn.intend(Intent(row=row, channel=channel, message=replace(said, reply_to=reference), about=approval_id))
+    return set(told)
