@@ -1,4 +1,4 @@
-"""`python -m bench [--only throughput,instance,tls,chaining] [--rounds N] [--json]`: one table of everything."""
+"""`python -m bench [--only throughput,instance,tls,chaining,effects] [--rounds N] [--json]`: one table of everything."""
 
 import argparse
 import tempfile
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
-from bench import chaining, instance, throughput, tls_probes
+from bench import chaining, effects, instance, throughput, tls_probes
 from bench.table import Row, show
 from tests.servers import PostgresServer, RedisServer
 
@@ -24,6 +24,7 @@ def benches(stack: ExitStack, rounds: int) -> dict[str, Callable[[], list[Row]]]
         "throughput": lambda: throughput.compare(folder, stack.enter_context(RedisServer()), postgres(), RUNS, rounds),
         "instance": lambda: instance.compare(folder),
         "tls": lambda: tls_row(folder),
+        "effects": lambda: effects.compare(folder, postgres(), stack.enter_context(RedisServer()), rounds),
         "chaining": lambda: chaining.compare(folder, postgres(), WRITTEN, rounds),
     }
 
@@ -37,7 +38,7 @@ def tls_row(folder: Path) -> list[Row]:
 
 def main() -> None:
     arguments = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    arguments.add_argument("--only", default="throughput,instance,tls,chaining", help="names with a comma")
+    arguments.add_argument("--only", default="throughput,instance,tls,chaining,effects", help="names with a comma")
     arguments.add_argument("--rounds", type=int, default=5)
     arguments.add_argument("--json", action="store_true")
     chosen = arguments.parse_args()

@@ -241,6 +241,8 @@ _ENDS = {"revoked": "Withdrawn"}
 
 
 def _verdict(request: ApprovalFacts) -> str:
+    if request.state == "pending":
+        return f"{len(request.said)} of {request.quorum} agreed"
     wanted = "deny" if request.state == "denied" else "approve"
     names = [one.person for one in request.said if one.choice == wanted]
     word = "Denied" if wanted == "deny" else "Approved"
@@ -283,7 +285,9 @@ def _how_it_ended(request: ApprovalFacts) -> list[str]:
         for one in request.said
     ]
     match request.state:
-        case "approved":
+        case "pending":
+            return [*said, f"{request.quorum - len(said)} more must agree. Without that until {_until(request)} it is a no."]
+        case "approved" | "carried_out":
             return [*said, "It is carried out now, and looked at again after that."]
         case "denied":
             return [*said, "Nothing was done."]

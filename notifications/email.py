@@ -10,9 +10,9 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from email.headerregistry import Address, HeaderRegistry, MessageIDHeader
+from email.headerregistry import Address, HeaderRegistry, UnstructuredHeader
 from email.message import EmailMessage
-from email.policy import SMTP
+from email.policy import SMTP, Policy
 from email.utils import format_datetime, parseaddr
 from typing import Annotated, Literal
 
@@ -27,10 +27,21 @@ _SUBJECT_LIMIT = 200
 _LONGEST_DOMAIN = 50
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
-# The standard library takes these two for prose and wraps a long one in `=?utf-8?q?`, which no mail program can thread by.
+
+class _MessageIds(UnstructuredHeader):
+    """Message-IDs as they are, one a line: the standard library takes them for prose and wraps a long one in `=?utf-8?q?`,
+    which no mail program can thread by.
+    """
+
+    name: str
+
+    def fold(self, *, policy: Policy) -> str:
+        return f"{self.name}: {f'{policy.linesep} '.join(str(self).split())}{policy.linesep}"
+
+
 _HEADERS = HeaderRegistry()
-_HEADERS.map_to_type("in-reply-to", MessageIDHeader)  # type: ignore[arg-type]  # its base is mixed in by the registry
-_HEADERS.map_to_type("references", MessageIDHeader)  # type: ignore[arg-type]
+for _name in ("in-reply-to", "references"):
+    _HEADERS.map_to_type(_name, _MessageIds)  # type: ignore[arg-type]  # its base is mixed in by the registry
 _POLICY = SMTP.clone(header_factory=_HEADERS)
 
 

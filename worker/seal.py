@@ -5,6 +5,7 @@ Format: `nightshift-plan-v1`, a newline, and RFC 8785 JSON. No clock values, no 
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -15,6 +16,9 @@ from tasks.model import Plan, Reversibility, Step
 
 HEADER = b"nightshift-plan-v1\n"
 _MOST_SHOWN = 50
+_FIRST_FLOAT = 2**53
+_PLAIN = re.compile(r"(?![0-9]+$)[\w-]+")
+"""Names that stand in a path as they are; others are quoted, lest two paths look the same."""
 
 
 class OldSeal(Exception):  # noqa: N818 - states a condition
@@ -59,21 +63,24 @@ def seal(plan: Plan, *, subject: str, cause: str, rule: str) -> Sealed:
 
 
 def unseal(content: bytes) -> Sealed:
-    """The plan in `content`. Raises `OldSeal` for another format."""
+    """The plan in `content`; sealed again it gives the same bytes. Raises `OldSeal` for another format."""
     if not content.startswith(HEADER):
         shown = content.partition(b"\n")[0][:40]
         raise OldSeal(f"sealed as {shown!r}, this version reads {HEADER.strip().decode()}")
-    body = json.loads(content.removeprefix(HEADER))
-    plan = Plan(
-        job=body["job"],
-        scope=body["scope"],
-        account=body["account"],
-        parameters=body["parameters"],
-        finding_keys=tuple(body["findings"]),
-        steps=tuple(map(_step, body["steps"])),
-        rollback=tuple(map(_step, body["rollback"])),
-    )
-    return Sealed(plan=plan, subject=body["subject"], cause=body["cause"], rule=body["rule"], content=content)
+    try:
+        body = _body(content)
+        plan = Plan(
+            job=body["job"],
+            scope=body["scope"],
+            account=body["account"],
+            parameters=body["parameters"],
+            finding_keys=tuple(body["findings"]),
+            steps=tuple(map(_step, body["steps"])),
+            rollback=tuple(map(_step, body["rollback"])),
+        )
+        return Sealed(plan=plan, subject=body["subject"], cause=body["cause"], rule=body["rule"], content=content)
+    except (KeyError, TypeError, ValueError) as error:
+        raise OldSeal(f"sealed with other members than this version reads: {type(error).__name__}") from None
 
 
 def moved(old: bytes, new: bytes) -> list[str]:
@@ -94,14 +101,21 @@ def _step(members: dict[str, Any]) -> Step:
 
 
 def _body(content: bytes) -> Any:  # noqa: ANN401 - JSON
-    return json.loads(content.partition(b"\n")[2])
+    return json.loads(content.partition(b"\n")[2], parse_int=_number)
+
+
+def _number(digits: str) -> int | float:
+    """RFC 8785 writes large floats without a point; only those are beyond what it takes as an integer."""
+    number = int(digits)
+    return number if abs(number) < _FIRST_FLOAT else float(digits)
 
 
 def _leaves(path: str, value: object) -> Iterator[tuple[str, str]]:
     match value:
         case Mapping() if value:
             for name, member in value.items():
-                yield from _leaves(f"{path}.{name}" if path else str(name), member)
+                shown = name if _PLAIN.fullmatch(name) else json.dumps(name, ensure_ascii=False)
+                yield from _leaves(f"{path}.{shown}" if path else shown, member)
         case list() if value:
             for index, member in enumerate(value):
                 yield from _leaves(f"{path}.{index}", member)

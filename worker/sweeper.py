@@ -42,13 +42,14 @@ class Sweeper:
         self._seen = {_sighting(run): self._seen.get(_sighting(run), now) for run in expired}
         grace = self.shift.pace.grace.total_seconds()
         for run in expired:
-            if now - self._seen[_sighting(run)] >= grace:
-                self._take(run)
+            seen_for = now - self._seen[_sighting(run)]
+            if seen_for >= grace:
+                self._take(run, timedelta(seconds=seen_for))
         self._keep_house()
         return False
 
-    def _take(self, run: Run) -> None:
-        state = take_over(self.shift, run)
+    def _take(self, run: Run, seen_for: timedelta) -> None:
+        state = take_over(self.shift, run, seen_for)
         if state is not None:
             log.warning("run_taken_over", run_id=run.id, job=run.job, worker=run.worker, attempt=run.attempts, now=state)
 

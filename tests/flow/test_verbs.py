@@ -37,13 +37,19 @@ def row(rig: Rig, script: Script) -> FindingRow:
 
 @pytest.fixture
 def stuck(rig: Rig) -> Run:
-    """A run whose worker died between intent and outcome of a step."""
+    """A run whose worker died between intent and outcome of a step, on a host that cannot be asked."""
     run = lost_run(rig)
     with rig.ledger.transaction() as tx:
         now = rig.clock()
         tx.execute(
             insert(EFFECTS).values(
-                run_id=run.id, step="renew", key=f"{run.id}:renew", fence=1, intent_at=now, process={}, receipt={}
+                run_id=run.id,
+                step="renew",
+                key=f"{run.id}:renew",
+                fence=1,
+                intent_at=now,
+                process={"host": "elsewhere", "pid": 7},
+                receipt={},
             )
         )
     assert take_over(rig.shift, run) is RunState.NEEDS_ATTENTION
@@ -72,7 +78,7 @@ def messages(rig: Rig, kind: str) -> list[str]:
 
 def test_a_run_that_died_between_intent_and_outcome_needs_a_person_who_is_called(rig: Rig, stuck: Run) -> None:
     assert (stuck.state, stuck.reason) == (RunState.NEEDS_ATTENTION, "outcome_unknown")
-    assert f"the worker died between intent and outcome of renew: look, then `nightshift resolve {stuck.id}`" in stuck.summary
+    assert "process 7 on elsewhere, which was doing renew, cannot be asked from here: look, then" in stuck.summary
     assert messages(rig, "run_needs_attention") == [stuck.id]
     with rig.ledger.read() as connection:
         batch = batches.get(connection, stuck.batch_id)

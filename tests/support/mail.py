@@ -1,6 +1,7 @@
 """A real SMTP server on a free loopback port that keeps what it gets, and can refuse, hang, or insist on STARTTLS and AUTH."""
 
 import asyncio
+import re
 import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -32,6 +33,11 @@ class MailServer:
     """Said to every login, with `{password}` filled in; None: the right password is accepted."""
     hangs: bool = False
     """Never answers to the mail itself."""
+    quotes: str | None = None
+    """Refuses a mail whose text matches this, and quotes the match."""
+    quoted: list[str] = field(default_factory=list)
+    forgets: bool = False
+    """Keeps the mail and answers as if it did not, as one whose connection broke."""
 
     async def handle_RCPT(self, _server: Any, _session: Any, envelope: Any, address: str, _options: Any) -> str:  # noqa: N802
         answer = self.recipient_answers.get(address, "250 ok")
@@ -42,11 +48,16 @@ class MailServer:
     async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:  # noqa: N802
         if self.hangs:
             await asyncio.sleep(3600)
+        mail = message_from_bytes(envelope.content, EmailMessage, policy=default)
+        body = mail.get_body(("plain",))
+        if self.quotes and body is not None and (found := re.search(self.quotes, str(body.get_content()))):
+            self.quoted.append(found[0])
+            return f"554 this is spam: {found[0]}"
         if self.answer.startswith("250"):
             self.raw.append(envelope.content)
-            self.mails.append(message_from_bytes(envelope.content, EmailMessage, policy=default))
+            self.mails.append(mail)
             self.envelopes.append(list(envelope.rcpt_tos))
-        return self.answer
+        return "451 the disk is slow" if self.forgets else self.answer
 
 
 @contextmanager

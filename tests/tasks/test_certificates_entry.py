@@ -1,8 +1,8 @@
 import pytest
 from pydantic import ValidationError
 
-from tasks.certificates import CertificateEntry, CertificatesParams
-from tasks.certificates.renewal.keys import RenewalKeys
+from tasks.certificates import JOB, CertificateEntry, CertificatesParams
+from tasks.certificates.renewal.keys import LONGEST_SECONDS, RenewalKeys
 from tasks.context import Entry
 
 
@@ -75,7 +75,7 @@ def test_pinned_addresses_carry_their_port_or_take_the_entrys() -> None:
         ("renew_cwd", "etc", "is not an absolute path"),
         ("renew_env", {"A-B": "x"}, "should match pattern"),
         ("renew_pass_env", ["NIGHTSHIFT_HOME"], "never handed on"),
-        ("renew_timeout_seconds", 1801, "less than or equal to 1800"),
+        ("renew_timeout_seconds", 0, "greater than 0"),
         ("colour", "green", "Extra inputs are not permitted"),
     ],
 )
@@ -95,6 +95,12 @@ def test_critical_above_warn_is_refused() -> None:
 def test_a_reload_without_a_renewal_is_refused() -> None:
     with pytest.raises(ValidationError, match="does nothing without renew_command"):
         CertificateEntry.model_validate({"name": "x", "host": "www.example.com", "reload_command": ["/bin/true"]})
+
+
+def test_a_renewal_that_could_outlast_its_run_is_refused() -> None:
+    with pytest.raises(ValidationError, match="590 s together; accepted: at most 540"):
+        CertificateEntry.model_validate({"name": "x", "host": "www.example.com", "renew_timeout_seconds": 500})
+    assert JOB.time_limit.total_seconds() > LONGEST_SECONDS
 
 
 def test_how_to_renew_is_said_by_the_estate_alone_and_its_secrets_are_for_apply() -> None:

@@ -15,7 +15,7 @@ from schedules.schedule import next_due
 from worker.api.auth import by_token
 from worker.api.gateway import Gateway, Here
 from worker.api.problems import ProblemError
-from worker.ledger import audit_rows, findings, outbox, revisions, runs, schedules, seats
+from worker.ledger import approvals, audit_rows, findings, outbox, revisions, runs, schedules, seats
 
 SEEN_SECONDS = 60
 MOST_UNCHAINED = 1000
@@ -59,6 +59,7 @@ class LedgerCollector(Collector):
         with self._here.shift.ledger.read() as connection:
             yield _gauge("runs_in_state", "Runs by job and state.", ("job", "state"), runs.counts_by_state(connection))
             yield _gauge("findings", "Findings by state and severity.", ("state", "severity"), findings.counts(connection))
+            yield from _approvals(connection, now)
             yield from _outbox(connection, now)
             yield from _audit(connection, now)
             yield _workers(connection)
@@ -73,6 +74,14 @@ class LedgerCollector(Collector):
             if row.name in configured and row.paused_by is None and configured[row.name].trigger == "scheduler"
         }
         return _gauge("schedule_lag_seconds", "How long a due fire has been waiting.", ("schedule",), lags)
+
+
+def _approvals(connection: Connection, now: datetime) -> Iterator[Metric]:
+    states = {(state,): float(number) for state, number in approvals.counts(connection).items()}
+    yield _gauge("approvals", "Requests by state.", ("state",), states)
+    oldest = approvals.oldest_pending(connection)
+    age = (now - oldest).total_seconds() if oldest else 0.0
+    yield _gauge("approvals_oldest_pending_seconds", "Age of the oldest request nobody has decided on.", (), {(): age})
 
 
 def _outbox(connection: Connection, now: datetime) -> Iterator[Metric]:

@@ -2,7 +2,7 @@
 
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,8 +10,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from tasks.context import Context, Entry
-from tasks.errors import Cancelled
+from tasks.context import Context, Entry, SecretReader
+from tasks.errors import Cancelled, ProviderError
 from tasks.job import Job, Params
 from tasks.model import Answer, CannotTell, Finding, Ok
 from worker.flow.desk import Desk
@@ -221,6 +221,34 @@ def _answer_for_the_rest(report: Report, selection: Selection, watch: Watch) -> 
     ]
 
 
+@dataclass(frozen=True, slots=True)
+class ReadSecrets:
+    """`ctx.secrets` of everything but `apply`: a reference under an entry's `write_only` is not for those who only read."""
+
+    inner: SecretReader
+    refused: frozenset[str]
+
+    @classmethod
+    def of(cls, inner: SecretReader, entries: Iterable[Entry]) -> "ReadSecrets":
+        named = (getattr(entry, key, None) for entry in entries for key in entry.write_only)
+        return cls(inner, frozenset(text for value in named for text in _texts(value)))
+
+    def __call__(self, reference: str) -> str:
+        if reference in self.refused:
+            raise ProviderError(f"{reference}: only the step of an approved plan may read it", stage="secret")
+        return self.inner(reference)
+
+
+def _texts(value: object) -> Iterator[str]:
+    match value:
+        case str():
+            yield value
+        case Mapping():
+            yield from (text for member in value.values() for text in _texts(member))
+        case list() | tuple() | set() | frozenset():
+            yield from (text for member in value for text in _texts(member))
+
+
 class NoScratch(Exception):  # noqa: N818 - states a condition
     """The run's scratch folder cannot be made."""
 
@@ -269,7 +297,7 @@ def context(
             cancelled=watch.must_stop,
             tls=shift.providers.tls,
             commands=shift.providers.commands,
-            secrets=shift.providers.secrets,
+            secrets=ReadSecrets.of(shift.providers.secrets, [*estate.table(job).values(), *selection.entries]),
             providers=shift.providers.others,
         )
     finally:

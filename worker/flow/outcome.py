@@ -154,7 +154,12 @@ def _finish(tx: Connection, run: Run, outcome: Outcome, counts: dict[str, int], 
         raise LeaseLost(f"run {run.id}: the lease of fence {run.fence} is over; its outcome is not written")
 
 
-def commit_once(shift: Shift, run: Run, write: Callable[[Connection], None]) -> None:
+def commit_once(
+    shift: Shift,
+    run: Run,
+    write: Callable[[Connection], None],
+    committed: Callable[[Connection, Run], bool] = runs.finished_by,
+) -> None:
     """Commit, waiting for a ledger that went away; after an exception around COMMIT the row itself says what happened."""
     # The executor's time limit may strike here as well: the check is over, and its outcome is to be kept.
     passing: tuple[type[BaseException], ...] = (*_AWAY, IntegrityError, *shift.interruptions)
@@ -166,12 +171,12 @@ def commit_once(shift: Shift, run: Run, write: Callable[[Connection], None]) -> 
                 write(tx)
         except LeaseLost:
             # Ours, if an earlier COMMIT was applied and the word of it lost.
-            if _committed_after_all(shift, run):
+            if _committed_after_all(shift, run, committed):
                 return
             raise
         except passing as error:
             log.warning("outcome_not_committed", run_id=run.id, error=type(error).__name__)
-            if _committed_after_all(shift, run):
+            if _committed_after_all(shift, run, committed):
                 return
             collisions += isinstance(error, IntegrityError)
             if monotonic() > give_up or collisions > _MOST_COLLISIONS:
@@ -182,10 +187,10 @@ def commit_once(shift: Shift, run: Run, write: Callable[[Connection], None]) -> 
             return
 
 
-def _committed_after_all(shift: Shift, run: Run) -> bool:
+def _committed_after_all(shift: Shift, run: Run, committed: Callable[[Connection, Run], bool]) -> bool:
     try:
         with shift.ledger.read() as connection:
-            return runs.finished_by(connection, run)
+            return committed(connection, run)
     except DBAPIError:
         return False
 

@@ -15,11 +15,13 @@ from sqlalchemy.exc import DBAPIError
 from tasks.model import Json
 from worker.flow.masking import masked_text
 from worker.flow.shift import Shift
-from worker.ledger import keepings, runs
+from worker.ledger import keepings, revisions, runs
 from worker.ledger.keepings import Line
-from worker.records import Run
+from worker.records import Run, RunKind
 
-Stop = Literal["cancelled", "lost", "drained", "time_limit"]
+Stop = Literal["cancelled", "killed", "lost", "drained", "time_limit"]
+EFFECT_HEARTBEAT_SECONDS = 1.0
+"""At most: within two seconds of a kill its effects are to know."""
 MOST_LINES = 2_000
 """Log lines kept of one attempt; the last says how many more there were."""
 
@@ -46,6 +48,12 @@ class Watch:
     saying: threading.Lock = field(default_factory=threading.Lock)
     """A job may log from threads of its own."""
     beating: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def every_seconds(self) -> float:
+        """How often its heart beats."""
+        seconds = self.shift.pace.heartbeat.total_seconds()
+        return min(seconds, EFFECT_HEARTBEAT_SECONDS) if self.run.kind is RunKind.EFFECT else seconds
 
     def show(self, done: int, total: int, note: str) -> None:
         """`ctx.progress`."""
@@ -128,7 +136,7 @@ class Pulse:
                 watches = list(self._watches.values())
             for watch in watches:
                 interval = min(0.5, watch.shift.pace.heartbeat.total_seconds() / 2)
-                if monotonic() - watch.beat_at >= watch.shift.pace.heartbeat.total_seconds():
+                if monotonic() - watch.beat_at >= watch.every_seconds:
                     self._beat(watch)
 
     def _beat(self, watch: Watch) -> None:
@@ -149,6 +157,7 @@ def beat(watch: Watch) -> None:
         with watch.shift.ledger.transaction() as tx:
             lease = watch.shift.pace.lease.total_seconds()
             held, cancelled_by = runs.extend(tx, watch.run, lease_seconds=lease, progress=watch.progress)
+            killed = watch.run.kind is RunKind.EFFECT and revisions.state(tx).killed
             if held:
                 keepings.add_lines(tx, watch.run.id, watch.run.fence, pending)
     except DBAPIError as error:
@@ -160,6 +169,8 @@ def beat(watch: Watch) -> None:
     watch.written += len(pending)
     if cancelled_by is not None and watch.stop is None:
         watch.stop, watch.stopped_by = "cancelled", cancelled_by
+    elif killed and watch.stop is None:
+        watch.stop = "killed"
 
 
 PULSE = Pulse()

@@ -9,7 +9,7 @@ from worker.flow.outcome import close_if_last
 from worker.flow.shift import Shift
 from worker.ledger import audit_rows, batches, findings, outbox, revisions, runs, schedules
 from worker.ledger.rows import new_id
-from worker.records import Actor, ActorKind, AuditEntry, FindingRow, FindingState, Run, RunState, Topic
+from worker.records import Actor, ActorKind, AuditEntry, FindingRow, FindingState, Run, RunKind, RunState, Topic
 
 _RESOLUTIONS = {"applied": RunState.SUCCEEDED, "not_applied": RunState.FAILED, "retry": RunState.QUEUED}
 
@@ -139,7 +139,10 @@ def freeze(shift: Shift, actor: Actor, reason: str) -> None:
 def thaw(shift: Shift, actor: Actor, reason: str) -> None:
     """Lifts freeze and kill."""
     _require(reason, "reason")
-    _set_brake(shift, actor, "ledger.thawed", reason, frozen_by=None, frozen_reason=None, killed=False)
+    with shift.ledger.transaction() as tx:
+        revisions.set_state(tx, frozen_by=None, frozen_reason=None, killed=False)
+        outbox.hurry(tx, RunKind.EFFECT, shift.clock())
+        note(tx, shift.clock(), actor, "ledger.thawed", "ledger", "ledger", reason=reason)
 
 
 def kill(shift: Shift, actor: Actor, reason: str) -> None:

@@ -106,4 +106,11 @@ def due(connection: Connection, now: datetime, limit: int = 200) -> tuple[Sequen
 def counts(connection: Connection) -> Mapping[str, int]:
     """Numbers by state."""
     statement = select(APPROVALS.c.state, func.count()).group_by(APPROVALS.c.state)
-    return dict(connection.execute(statement).tuples().all())
+    return {row[0]: row[1] for row in connection.execute(statement)}
+
+
+def oldest_pending(connection: Connection) -> datetime | None:
+    """When the oldest request was asked that waits for people."""
+    statement = select(func.min(APPROVALS.c.asked_at)).where(APPROVALS.c.state == ApprovalState.PENDING)
+    found: datetime | None = connection.execute(statement).scalar_one()
+    return found

@@ -12,12 +12,6 @@ from worker.ledger.types import database_now
 from worker.records import Effect, EffectOutcome, LedgerState, Run, RunKind, RunState
 
 
-def without_outcome(connection: Connection, run_id: str) -> list[str]:
-    """Steps with an intent and no outcome: nobody knows yet whether they happened."""
-    statement = select(EFFECTS.c.step).where(EFFECTS.c.run_id == run_id, EFFECTS.c.outcome.is_(None))
-    return list(connection.execute(statement.order_by(EFFECTS.c.intent_at)).scalars())
-
-
 def of_run(connection: Connection, run_id: str) -> list[Effect]:
     """In the order of their intents."""
     rows = connection.execute(select(EFFECTS).where(EFFECTS.c.run_id == run_id).order_by(EFFECTS.c.intent_at, EFFECTS.c.step))
@@ -46,7 +40,7 @@ def intend(tx: Connection, run: Run, step: str, *, at: datetime, process: Mappin
     """Write the intent; over an earlier one only if that never happened. False: the step has an outcome, or nobody knows."""
     values = {"fence": run.fence, "intent_at": at, "process": dict(process), "outcome": None, "outcome_at": None, "receipt": {}}
     again = update(EFFECTS).where(*_at(run, step), EFFECTS.c.outcome == EffectOutcome.DID_NOT)
-    if tx.execute(again.values(values, detail="")).rowcount == 1:
+    if tx.execute(again.values({**values, "detail": ""})).rowcount == 1:
         return True
     if tx.execute(select(EFFECTS.c.step).where(*_at(run, step))).first() is not None:
         return False
@@ -74,6 +68,16 @@ def conclude(
     statement = update(EFFECTS).where(*_at(run, step), EFFECTS.c.outcome.is_(None))
     values = {"outcome": outcome, "outcome_at": at, "receipt": dict(receipt), "detail": detail}
     return tx.execute(statement.values(values)).rowcount == 1
+
+
+def settle(
+    tx: Connection, run_id: str, *, over: EffectOutcome | None, outcome: EffectOutcome, at: datetime, detail: str
+) -> list[str]:
+    """A person's word on every step whose outcome is `over` (None: open); the steps."""
+    now_is = EFFECTS.c.outcome.is_(None) if over is None else EFFECTS.c.outcome == over
+    statement = update(EFFECTS).where(EFFECTS.c.run_id == run_id, now_is)
+    values = {"outcome": outcome, "outcome_at": at, "detail": detail}
+    return sorted(tx.execute(statement.values(values).returning(EFFECTS.c.step)).scalars())
 
 
 def subjects_changed(connection: Connection, job: str, environment: str, since: datetime) -> set[str]:

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 
 from worker.ledger.rows import record
 from worker.ledger.tables import OUTBOX, RUNS
-from worker.records import OutboxRow, Run, RunState, Topic
+from worker.records import OutboxRow, Run, RunKind, RunState, Topic
 
 _PUT = insert(OUTBOX)
 
@@ -95,6 +95,12 @@ def drop_answered_bells(tx: Connection) -> int:
     """Rung bells whose run is no longer queued have done their work."""
     queued = select(RUNS.c.id).where(RUNS.c.id == OUTBOX.c.subject, RUNS.c.state == RunState.QUEUED).exists()
     return tx.execute(delete(OUTBOX).where(OUTBOX.c.topic == Topic.BELL, OUTBOX.c.attempts > 0, ~queued)).rowcount
+
+
+def hurry(tx: Connection, kind: RunKind, now: datetime) -> None:
+    """Let every bell of a queued run of that kind be due at once: what held them back is over."""
+    queued = select(RUNS.c.id).where(RUNS.c.id == OUTBOX.c.subject, RUNS.c.state == RunState.QUEUED, RUNS.c.kind == kind).exists()
+    tx.execute(update(OUTBOX).where(OUTBOX.c.topic == Topic.BELL, OUTBOX.c.not_before > now, queued).values(not_before=now))
 
 
 def depth(connection: Connection) -> Mapping[str, tuple[int, datetime | None]]:

@@ -1,20 +1,28 @@
 """Conditional statements on runs. Whoever holds the fence writes; everybody else changes nothing."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Float, bindparam, func, insert, select, update
+from sqlalchemy import Connection, Float, bindparam, func, insert, or_, select, update
 
 from worker.ledger.rows import record
 from worker.ledger.tables import RUNS, STATE
 from worker.ledger.types import database_now
-from worker.records import Run, RunState
+from worker.records import Run, RunKind, RunState
 
 _LEASE = bindparam("lease_seconds", type_=Float)
 _REVISION = select(STATE.c.revision).scalar_subquery()
 _EPOCH = select(STATE.c.epoch).scalar_subquery()
 
+_OTHER = RUNS.alias("other")
+_IN_HAND = select(_OTHER.c.id).where(
+    _OTHER.c.job == RUNS.c.job,
+    _OTHER.c.subject == RUNS.c.subject,
+    _OTHER.c.kind == RunKind.EFFECT,
+    _OTHER.c.state.in_([RunState.RUNNING, RunState.NEEDS_ATTENTION]),
+    _OTHER.c.id != RUNS.c.id,
+)
 _CLAIM = (
     update(RUNS)
     .where(
@@ -22,6 +30,9 @@ _CLAIM = (
         RUNS.c.job == bindparam("of_job"),
         RUNS.c.state == RunState.QUEUED,
         RUNS.c.epoch == _EPOCH,
+        RUNS.c.kind.in_(bindparam("of_kinds", expanding=True)),
+        # The lock (job, subject); of two claims at once the unique index refuses one.
+        or_(RUNS.c.kind != RunKind.EFFECT, ~_IN_HAND.exists()),
     )
     .values(
         state=RunState.RUNNING,
@@ -45,11 +56,15 @@ def claim(
     owner: str,
     worker: str,
     lease_seconds: float,
+    kinds: Collection[RunKind] = tuple(RunKind),
 ) -> Run | None:
-    """queued → running under the next fence. None: not queued, of another job, or of an older epoch."""
+    """queued → running under the next fence. None: not queued, of another job or kind, of an older epoch, or an effect whose
+    subject another run has in hand. Raises `IntegrityError` when that other run was claimed at this very moment.
+    """
     parameters = {
         "run_id": run_id,
         "of_job": job,
+        "of_kinds": list(kinds),
         "by": owner,
         "at_worker": worker,
         "lease_seconds": lease_seconds,
@@ -206,8 +221,8 @@ def resolve(tx: Connection, run_id: str, *, state: RunState, reason: str, summar
     ended = None if state is RunState.QUEUED else database_now()
     values: dict[str, Any] = {"state": state, "reason": reason, "summary": summary, "ended_at": ended}
     if state is RunState.QUEUED:
-        # Who wanted the last attempt stopped did not mean the one that is asked for now.
-        values["cancel_requested_by"] = None
+        # Who wanted the last attempt stopped did not mean the one that is asked for now, nor was that one lost before.
+        values |= {"cancel_requested_by": None, "attempts": 0}
     return tx.execute(statement.values(values)).rowcount == 1
 
 

@@ -52,13 +52,24 @@ class Renewal:
         entry = _entry(ctx, step.arguments.get("entry"))
         if order(entry, step.action) != step.arguments:
             raise StepFailed(f"{step.action} of {step.target} was not started: the estate says another command than was approved")
-        if step.precondition:
-            _still_as_pinned(ctx, entry, step)
         proof = run(ctx, entry, step.action)
         if leaf := file_leaf(ctx, entry, thresholds(entry, _PLAIN)):
             not_after = leaf.not_after.isoformat() if leaf.not_after else None
             proof |= {"certificate_file": {"sha256": leaf.sha256, "not_after": not_after}}
         return Receipt(step=step.id, at=ctx.clock(), proof=proof)
+
+    def still(self, ctx: Context, step: Step) -> bool:
+        """Just before a step: the first finds every address as it was pinned. A reload after a renewal finds it changed."""
+        entry = _entry(ctx, step.arguments.get("entry"))
+        if not step.precondition:
+            return True
+        pins = Pins.of(step.before)
+        world = _world(ctx, entry, pins, thresholds(entry, _PLAIN))
+        if world.failures:
+            raise ProviderError("; ".join(failure.detail for failure in world.failures.values()), stage="look", retryable=True)
+        return {address: leaf.sha256 for address, leaf in pins.leaves.items()} == {
+            address: leaf.sha256 for address, leaf in world.leaves().items()
+        }
 
     def verify(self, ctx: Context, plan: Plan, receipts: Sequence[Receipt]) -> Verification:  # noqa: ARG002 - it trusts none
         """Looks until all is well, or the entry's `verify_timeout_seconds` are over; then the last look counts."""
@@ -108,21 +119,6 @@ def _look(ctx: Context, entry: CertificateEntry, pins: Pins, limits: Thresholds)
         return verification(pins, _world(ctx, entry, pins, limits))
     except ProviderError as error:
         return Verification(verdict=VerificationVerdict.CANNOT_TELL, detail=str(error))
-
-
-def _still_as_pinned(ctx: Context, entry: CertificateEntry, step: Step) -> None:
-    """Raises `StepFailed` when an address serves another certificate than when the step was approved."""
-    pins, limits = Pins.of(step.before), thresholds(entry, _PLAIN)
-    try:
-        world = _world(ctx, entry, pins, limits)
-    except ProviderError as error:
-        raise StepFailed(f"{step.action} of {step.target} was not started: {error}") from None
-    failed = [failure.detail for failure in world.failures.values()]
-    now = {address: leaf.sha256 for address, leaf in world.leaves().items()}
-    moved = [address for address, leaf in pins.leaves.items() if address in now and now[address] != leaf.sha256]
-    if failed or moved:
-        told = "; ".join([*failed, *(f"{address} serves another certificate than was pinned" for address in moved)])
-        raise StepFailed(f"{step.action} of {step.target} was not started: {told}")
 
 
 def _probe_file(leaf: Leaf | None, step: Step) -> ProbeVerdict:

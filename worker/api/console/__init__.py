@@ -13,6 +13,7 @@ from worker.api.console import (
     findings,
     links,
     other,
+    runbooks,
     runs,
     schedules,
     sign_in,
@@ -22,7 +23,7 @@ from worker.api.console import (
 from worker.api.console.page import error_page, is_for_people
 
 router = APIRouter(include_in_schema=False)
-for _part in (sign_in, links, static, tonight, findings, approvals, deciding, runs, batches, schedules, brakes, other):
+for _part in (sign_in, links, static, tonight, findings, approvals, deciding, runs, batches, schedules, brakes, runbooks, other):
     router.include_router(_part.router)
 
 __all__ = ["error_page", "is_for_people", "router"]

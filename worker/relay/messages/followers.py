@@ -16,8 +16,8 @@ def recipient(person: Person) -> Recipient:
     return Recipient(person.name, person.email, person.chat)
 
 
-def follow(turn: Turn, row: OutboxRow, message: Message, approval_id: str, *, speak: bool = True) -> set[str]:
-    """Follow up where the request was told; `speak` False: amend only, which disturbs nobody. The places."""
+def follow(turn: Turn, row: OutboxRow, message: Message, approval_id: str, *, speak: bool = True, amend: bool = True) -> set[str]:
+    """Follow up where the request was told, and return the places. To amend without a word disturbs nobody."""
     with turn.shift.ledger.read() as connection:
         told = telling.told_of(connection, approval_id, _ASKED)
     for place, reference in told.items():
@@ -26,7 +26,7 @@ def follow(turn: Turn, row: OutboxRow, message: Message, approval_id: str, *, sp
         if channel not in turn.routing.channels or (name and person is None):
             continue
         said = for_person(message, recipient(person)) if person else message
-        if reference is not None and turn.channels.amends(channel):
+        if amend and reference is not None and turn.channels.amends(channel):
             amendment = replace(said, id=f"{said.id}-amended")
             turn.intend(Intent(row=row, channel=channel, message=amendment, about=approval_id, amends=reference))
         if speak:

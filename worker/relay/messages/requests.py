@@ -139,6 +139,7 @@ def _ask_people(turn: Turn, row: OutboxRow, message: Message, approval: Approval
 def _follow(turn: Turn, row: OutboxRow, kind: ApprovalKind, facts: ApprovalFacts) -> None:
     message = approval_message(kind, facts, turn.console_url, message_id=str(row.payload["message_id"]), now=row.created_at)
     where = _where(turn, facts)
-    follow(turn, row, message, facts.id, speak=where.people)
+    # Who has still to agree keeps the message with their link.
+    follow(turn, row, message, facts.id, speak=where.people, amend=facts.state != ApprovalState.PENDING)
     if not where.people and where.again_at is not None:
         turn.later[row.id] = where.again_at

@@ -1,0 +1,73 @@
+"""Taking a queued run, and putting it back: who holds the fence, and from when to when."""
+
+from collections.abc import Collection
+from datetime import timedelta
+from uuid import uuid4
+
+import structlog
+from sqlalchemy.exc import DBAPIError
+
+from worker.flow.pulse import Watch
+from worker.flow.shift import Shift
+from worker.ledger import approvals, audit_rows, effects, keepings, outbox, revisions, runs
+from worker.records import ActorKind, AuditEntry, Run, RunKind, RunState, Topic
+
+log = structlog.get_logger("nightshift.flow")
+
+
+def claim(shift: Shift, run_id: str, job_name: str, worker: str, kinds: Collection[RunKind]) -> Run | None:
+    """queued → running under a new fence, with its audit row; None when somebody else has it or it is not queued.
+
+    Nor is an effect taken while its environment is frozen, or while another run has its subject in hand.
+    """
+    if RunKind.EFFECT in kinds and _held_back(shift, run_id):
+        return None
+    owner = uuid4().hex
+    lease = shift.pace.lease.total_seconds()
+    try:
+        with shift.ledger.transaction() as tx:
+            run = runs.claim(tx, run_id, job=job_name, owner=owner, worker=worker, lease_seconds=lease, kinds=kinds)
+            if run is not None:
+                audit_rows.append(tx, _claimed(shift, run))
+    except DBAPIError:
+        # The commit may have been applied all the same: the row tells.
+        with shift.ledger.read() as connection:
+            return runs.held_by(connection, run_id, owner)
+    return run
+
+
+def release(shift: Shift, run: Run, watch: Watch, reason: str, *, pause: timedelta = timedelta(0)) -> None:
+    """running → queued at a boundary, and rung again for another worker, or for later."""
+    now = shift.clock()
+    with shift.ledger.transaction() as tx:
+        if not runs.release(tx, run):
+            return
+        keepings.add_lines(tx, run.id, run.fence, watch.last_lines(now))
+        facts = {"fence": run.fence, "reason": reason}
+        actor = f"{ActorKind.WORKER}:{run.worker}"
+        audit_rows.append(
+            tx, AuditEntry(at=now, actor=actor, verb="run.released", object_kind="run", object_id=run.id, facts=facts)
+        )
+        outbox.put(tx, Topic.BELL, run.id, at=now, not_before=now + pause)
+    log.info("run_released", run_id=run.id, job=run.job, reason=reason)
+
+
+def _held_back(shift: Shift, run_id: str) -> bool:
+    """Whether a freeze keeps the run in the queue. A yes that has expired meanwhile does not wait: its run is to end."""
+    now = shift.clock()
+    with shift.ledger.read() as connection:
+        run = runs.get(connection, run_id)
+        if run is None or run.kind is not RunKind.EFFECT or run.state is not RunState.QUEUED:
+            return False
+        frozen = revisions.state(connection).frozen_by is not None
+        if not frozen and shift.estate().policy.frozen(run.environment, now) is None:
+            return False
+        approval = approvals.get(connection, run.approval_id or "")
+        over = approval is None or approval.state.terminal or approval.expires_at <= now
+        return bool(effects.of_run(connection, run_id)) or not over
+
+
+def _claimed(shift: Shift, run: Run) -> AuditEntry:
+    facts = {"job": run.job, "fence": run.fence, "attempt": run.attempts, "revision": run.revision}
+    actor = f"{ActorKind.WORKER}:{run.worker}"
+    return AuditEntry(at=shift.clock(), actor=actor, verb="run.started", object_kind="run", object_id=run.id, facts=facts)
