@@ -177,9 +177,7 @@ class House:
             Topic.PING: ("pings", PingRelay(shift).step),
             CHAIN: ("chainer", chainer.step),
         }
-        loops = {
-            what: Loop(name, pause, step, rested_seconds=max(pause, RESTED_SECONDS)) for what, (name, step) in steps.items()
-        }
+        loops = {what: Loop(name, pause, step, rested_seconds=max(pause, RESTED_SECONDS)) for what, (name, step) in steps.items()}
         lookout = Lookout(shift, {what: loop.wake for what, loop in loops.items()})
         return [Loop("lookout", pause, lookout.step), *loops.values()]
 
