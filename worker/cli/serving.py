@@ -59,7 +59,7 @@ class Server(uvicorn.Server):
 
     async def main_loop(self) -> None:
         """As uvicorn's, which looks ten times a second whether to end. 0: it makes the `Date` header anew each time."""
-        while not await self.on_tick(0):
+        while not await self.on_tick(0):  # noqa: ASYNC110 - signal handlers set `should_exit`, which wakes nobody
             await asyncio.sleep(_LOOK_SECONDS)
 
     def answer(self, listener: socket.socket) -> None:

@@ -98,7 +98,6 @@ class Transport(filesystem.Transport):  # type: ignore[misc]
 
     def register_with_event_loop(self, connection: object, loop: Hub) -> None:
         """Celery calls this with each connection, and cancels what it put on the loop when the connection fails."""
-
         folder, barren = Path(self.client.transport_options["data_folder_in"]), 0
 
         def look() -> None:

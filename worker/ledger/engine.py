@@ -54,6 +54,12 @@ class Ledger:
             yield connection
 
     @contextmanager
+    def turn(self) -> Iterator[Connection]:
+        """For a write of `turns`: on PostgreSQL one statement, a transaction by itself; else as `transaction`."""
+        with self.read() if self.dialect == "postgresql" else self.transaction() as connection:
+            yield connection
+
+    @contextmanager
     def read(self) -> Iterator[Connection]:
         """Reads outside any transaction; each statement sees what is committed."""
         with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:

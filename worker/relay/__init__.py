@@ -1,4 +1,6 @@
-"""From the outbox to the world: doorbells, callbacks, messages, pings; and the chainer. Each is a loop of its own, and one looks out for them."""
+"""From the outbox to the world: doorbells, callbacks, messages, pings; and the chainer. Each is a loop of its own, and one
+looks out for all of them.
+"""
 
 from worker.relay.bells import BellRelay
 from worker.relay.callbacks import CallbackRelay
