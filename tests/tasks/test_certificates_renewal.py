@@ -66,6 +66,18 @@ def test_the_plan_pins_what_every_address_serves_and_names_no_value_of_the_envir
     assert (renew.target, renew.action, reload.action, reload.depends_on) == (f"{NAME}:443", "renew", "reload", ("renew",))
 
 
+def test_however_many_reasons_and_addresses_a_name_has_one_plan_mends_them(shop: Shop) -> None:
+    shop.serve(NEARLY_EXPIRED, EXPIRED)
+    entry = shop.entry("true")
+    findings = shop.findings(entry)
+    assert {finding.reason for finding in findings} == {"expires_soon", "expired"}
+    plan, _ = shop.plan(entry, findings)
+    assert plan.finding_keys == tuple(sorted(finding.key for finding in findings))
+    before = plan.steps[0].before
+    assert isinstance(before, dict)
+    assert before["due"] == sorted(shop.addresses)
+
+
 def test_the_same_world_gives_the_same_plan_byte_for_byte_and_a_moved_one_another(half: Shop) -> None:
     entry = half.entry("true")
     findings = half.findings(entry)
@@ -206,6 +218,11 @@ def test_another_command_than_was_approved_is_not_started(due: Shop) -> None:
 def test_a_server_that_moved_since_the_plan_does_not_keep_the_precondition(due: Shop) -> None:
     entry = due.entry("true")
     (renew, reload), ctx = due.plan(entry)[0].steps, due.context(entry)
+    assert due.remedy.still(ctx, renew)
+    written = due.live.read_bytes()
+    due.issue(due.live, RENEWED)
+    assert not due.remedy.still(ctx, renew)
+    due.live.write_bytes(written)
     assert due.remedy.still(ctx, renew)
     due.issue(due.served[0], RENEWED)
     assert not due.remedy.still(ctx, renew)

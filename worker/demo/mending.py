@@ -85,6 +85,8 @@ def show_request(ledger: Ledger, approval: Approval) -> None:
         say("Simulation:")
         for line in simulation.content.decode().splitlines():
             say(f"           {line}")
+    for sentence in plan.irreversible if plan else ():
+        say(f"No undo:   {sentence}")
     say(f"Request:   {approval.id}, {approval.risk} risk, rule {approval.rule}, until {approval.expires_at:%Y-%m-%d %H:%M} UTC")
 
 

@@ -30,6 +30,8 @@ class Pins:
 
     leaves: Mapping[str, Leaf]
     due: frozenset[str]
+    in_file: str | None = None
+    """Hash of the certificate that the file held."""
 
     @classmethod
     def of(cls, before: Json) -> "Pins":
@@ -38,7 +40,9 @@ class Pins:
         assert isinstance(addresses, Mapping)
         assert isinstance(due, Sequence)
         leaves = {address: Leaf.of_pin(pin) for address, pin in addresses.items() if isinstance(pin, Mapping)}
-        return cls(leaves=leaves, due=frozenset(map(str, due)))
+        file = before["certificate_file"]
+        in_file = str(file["sha256"]) if isinstance(file, Mapping) else None
+        return cls(leaves=leaves, due=frozenset(map(str, due)), in_file=in_file)
 
 
 def standings(pins: Pins, world: World) -> dict[str, Standing]:
