@@ -24,7 +24,7 @@ from worker.ledger.rows import new_id
 from worker.ledger.tables import METADATA
 from worker.records import ActorKind, Approval, TokenRow
 from worker.settings import Settings
-from worker.tokens import Grant, Sessions, grants_of_role, hash_token, new_api_token
+from worker.tokens import Grant, Keys, Sessions, grants_of_role, hash_token, new_api_token
 
 ADMIN = grants_of_role("admin")
 COUNTING = ("pin_tries",)
@@ -41,6 +41,18 @@ class Hall:
     url: str
     settings: Settings
     clients: list[httpx.Client] = field(default_factory=list)
+    frozen: Picture = field(default_factory=dict)
+    """The picture that a script must leave as it is, and how many audit rows were on it."""
+    audited: int = 0
+
+    def freeze_picture(self) -> None:
+        """From here on nothing may change."""
+        self.frozen = self.picture()
+        self.audited = len(self.ward.audit())
+
+    def other_keys(self) -> Keys:
+        """Those of another instance."""
+        return Keys(self.ward.folder.parent / "other-keys")
 
     def client(self, token: str | None = None) -> httpx.Client:
         """Nobody in particular, or the bearer of an API token."""
