@@ -123,26 +123,27 @@ def severity(kind: ApprovalKind, request: ApprovalFacts) -> str:
 
 
 def fields(request: ApprovalFacts, *, asks: bool) -> list[Field]:
-    labels = ", ".join(f"{name}={value}" for name, value in sorted(request.labels.items()))
     shown = {
         "What": request.title,
         "Where": f"{request.subject} in {request.environment}",
-        "Why": request.cause,
-        "Job": request.job,
-        "Owner": request.owner or "nobody",
-        "Labels": labels,
+        "Why": f"{request.findings[0]} ({request.cause})" if request.findings else request.cause,
     }
     if asks:
-        shown["Who may decide"] = _who(request)
         shown |= {
             "Risk": request.risk,
             "Cannot be undone": "see below" if request.irreversible else "nothing",
+            "Who may decide": _who(request),
             "Until": _until(request),
-            "Rule": request.rule,
-            "Digest": request.digest[:12],
         }
     elif request.mended:
         shown |= {"Verdict": request.mended.verdict.replace("_", " "), "Run": request.mended.run_id}
+    shown |= {
+        "Job": request.job,
+        "Owner": request.owner or "nobody",
+        "Labels": ", ".join(f"{name}={value}" for name, value in sorted(request.labels.items())),
+        "Rule": request.rule,
+        "Digest": request.digest[:12],
+    }
     return [Field(label, short(value, _VALUE)) for label, value in shown.items() if value]
 
 
@@ -165,7 +166,7 @@ def sections(request: ApprovalFacts, *, asks: bool) -> list[Section]:
         ("Cannot be undone", request.irreversible, "high"),
         ("How the risk was reached", request.risk_reasons, request.severity),
         ("What moved since it was asked before", request.moved, "medium"),
-        ("Would mend", request.findings, None),
+        ("It would mend", request.findings if len(request.findings) > 1 else (), None),
     ]
     return [Section(heading, _bounded(lines), severity) for heading, lines, severity in listed if lines]
 

@@ -222,6 +222,7 @@ def test_a_repair_that_needs_a_person_is_told_in_the_thread_with_its_runbook(roo
     assert len(to(told, "bo")) == len(to(told, "cy")) == len(to_team(told)) == 1
     (run,) = room.ward.effect_runs()
     assert f"nightshift resolve {run.id}" in text_of(told[0])
+    assert "What to do" in text_of(told[0])
     assert f"{CONSOLE}/runbooks#{run.reason}" in text_of(told[0])
 
 
