@@ -116,9 +116,9 @@ def test_a_reload_that_was_forgotten_is_all_that_is_asked_for(street: Street) ->
         ("exec sleep 60", "all", {"renew_timeout_seconds": 0.3}, "step_failed", "did not end within 0.3 s"),
         ("yes", "all", {"renew_output_limit_kb": 1}, "step_failed", "printed more than 1 KiB"),
         ("cp new.pem live.pem", "exit 1", {}, "step_failed", "reload of"),
-        ("exit 0", "true", {}, "unchanged", "unchanged: the same certificate"),
-        ("cp new.pem live.pem", "first", {}, "unchanged", "unchanged: the same certificate"),
-        ("cp served-1.pem live.pem", "all", {}, "worse", "worse: another certificate"),
+        ("exit 0", "true", {}, "unchanged", "is as it was: the same certificate"),
+        ("cp new.pem live.pem", "first", {}, "unchanged", "is as it was: the same certificate"),
+        ("cp served-1.pem live.pem", "all", {}, "worse", "is worse than before: another certificate"),
     ],
 )
 def test_a_renewal_that_goes_wrong_calls_a_person_and_says_what_was_seen(

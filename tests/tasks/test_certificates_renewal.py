@@ -46,7 +46,7 @@ def half(shop: Shop) -> Shop:
 def test_a_renewal_that_is_taken_by_the_server_is_verified(due: Shop) -> None:
     verification = due.carry_out(due.entry("cp new.pem live.pem"))
     assert verification.verdict is VerificationVerdict.VERIFIED
-    assert f"{due.addresses[0]}: renewed" in verification.detail
+    assert f"{due.addresses[0]} is renewed" in verification.detail
 
 
 def test_the_job_has_the_remedy() -> None:
@@ -154,6 +154,7 @@ def test_plan_probe_and_verification_run_no_program_and_apply_does(due: Shop) ->
     findings, reading = due.findings(entry), due.context(entry, commands=commands)
     with read_only(reading):
         due.remedy.plan(reading, CertificatesParams(), findings)
+        due.remedy.still(reading, plan.steps[0])
         due.remedy.probe(reading, plan.steps[0])
         due.remedy.verify(reading, plan, [])
     assert commands.ran == []

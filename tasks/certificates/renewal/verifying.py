@@ -24,6 +24,16 @@ class Standing(StrEnum):
     CANNOT_TELL = "cannot tell"
 
 
+_SAID: Mapping[Standing, str] = {
+    Standing.RENEWED: "is renewed",
+    Standing.FINE: "is fine",
+    Standing.UNCHANGED: "is as it was",
+    Standing.NOT_MENDED: "is not mended",
+    Standing.WORSE: "is worse than before",
+    Standing.CANNOT_TELL: "cannot be judged",
+}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pins:
     """What the plan says of the addresses before it."""
@@ -110,10 +120,11 @@ def _seen(standing: Standing, leaf: Leaf | None, world: World, address: str) -> 
 def _told(address: str, standing: Standing, pins: Pins, leaf: Leaf | None, world: World) -> str:
     if leaf is None:
         failure = world.failures.get(address)
-        return f"{address}: {standing}: {failure.detail if failure else 'it was not looked at'}"
+        return f"{address} {_SAID[standing]}: {failure.detail if failure else 'it was not looked at'}"
     before = pins.leaves.get(address)
-    was = f", before until {before.until}" if before and before.sha256 != leaf.sha256 else ""
+    changed = before is not None and before.sha256 != leaf.sha256
+    was = f", before until {before.until}" if before and changed else ""
+    which = "another certificate" if changed else "the same certificate" if before else "a certificate"
     troubles = [*leaf.troubles, *leaf.passing]
-    but = f", but {', '.join(troubles)}" if troubles else ""
-    same = "the same certificate" if before and before.sha256 == leaf.sha256 else "another certificate"
-    return f"{address}: {standing}: {same}, valid until {leaf.until}{was}{but}"
+    but = f" ({', '.join(troubles)})" if troubles else ""
+    return f"{address} {_SAID[standing]}: {which}, valid until {leaf.until}{was}{but}"
