@@ -28,7 +28,7 @@ from tasks.certificates import JOB, CertificateEntry, CertificatesParams
 from tasks.context import Handshake, Probe
 from tasks.providers.tls import OpenSslTls
 from tasks.testing import FakeContext
-from worker.demo.farm import server_context
+from tests.support.tls_farm import server_context
 
 NAME = "bench.example.test"
 

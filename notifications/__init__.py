@@ -2,6 +2,7 @@
 
 CHANNELS: dict[str, str] = {
     "email": "notifications.email:EmailChannel",
+    "slack": "notifications.slack:SlackChannel",
     "webhook": "notifications.webhook:WebhookChannel",
     "console": "notifications.console:ConsoleChannel",
 }

@@ -13,8 +13,10 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -48,7 +50,7 @@ class LocalCommands:
         before_start: Callable[[Process], None] | None = None,
     ) -> CommandResult:
         """See `Commands.run`."""
-        running = _start(command, _find(command), before_start)
+        running = _start(command, _find(command), before_start, self.grace)
         try:
             _attend(running, self.grace, cancelled)
             return running.result()
@@ -83,6 +85,9 @@ class _Running:
     report: bytearray = field(default_factory=bytearray)
     ended_by: EndedBy = "itself"
     kill_at: float | None = None
+    hung_up: bool = False
+    begun: bool = False
+    """The keeper was told what to run."""
 
     def order(self, word: bytes) -> None:
         """`T` or `K` to the keeper; one that is gone has done it already."""
@@ -123,9 +128,10 @@ class _Running:
         try:
             piece = self.line.recv(PIECE_BYTES)
         except ConnectionResetError:  # it hung up before it read our last order
-            return False
+            piece = b""
         self.report += piece
-        return bool(piece)
+        self.hung_up = not piece
+        return not self.hung_up
 
     def result(self) -> CommandResult:
         """How it ended, by the keeper's report. Raises `ProviderError` if it never started, or the keeper was killed."""
@@ -153,37 +159,49 @@ class _Running:
         return timedelta(seconds=time.monotonic() - self.started)
 
     def close(self) -> None:
-        """Close every stream; a keeper that still runs takes the end of its line as the order to kill."""
+        """Close every stream. A keeper that still runs takes the end of its line as the order to kill, or to go on alone."""
         self.selector.close()
         self.line.close()
         for stream in (self.keeper.stdin, *self.output):
             if stream is not None:
                 stream.close()
-        self.keeper.wait()
+        # One that hung up is about to end, even if it has not yet.
+        alone = self.begun and self.command.outlives and not self.hung_up and self.ended_by == "itself"
+        if alone and self.keeper.poll() is None:
+            threading.Thread(target=self.keeper.wait, name="nightshift-keeper", daemon=True).start()
+        else:
+            self.keeper.wait()
 
 
-def _start(command: Command, program: str, before_start: Callable[[Process], None] | None) -> _Running:
+def _start(command: Command, program: str, before_start: Callable[[Process], None] | None, grace: timedelta) -> _Running:
     ours, theirs = socket.socketpair()
     started = time.monotonic()
-    with theirs:
+    reads, writes = zip(os.pipe(), os.pipe(), strict=True)
+    # A keeper that may be left alone reads what the program says: else the program ends as it says it.
+    drains = reads if command.outlives else ()
+    with theirs, _stdin(command) as stdin:
         keeper = subprocess.Popen(
             [sys.executable, "-I", "-S", str(KEEPER), str(theirs.fileno())],
-            stdin=subprocess.PIPE if command.stdin else subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stdin=stdin,
+            stdout=writes[0],
+            stderr=writes[1],
             bufsize=0,
             cwd="/",
             env={name: value for name, value in os.environ.items() if name == "LD_LIBRARY_PATH"},
-            pass_fds=[theirs.fileno()],
+            pass_fds=[theirs.fileno(), *drains],
             start_new_session=True,
         )
-    output = {stream: bytearray() for stream in (keeper.stdout, keeper.stderr) if stream}
+    for number in writes:
+        os.close(number)
+    output: dict[IO[bytes], bytearray] = {os.fdopen(number, "rb", buffering=0): bytearray() for number in reads}
     running = _Running(command, keeper, ours, selectors.DefaultSelector(), started, memoryview(command.stdin), output)
+    alone = {"drains": drains, "timeout_seconds": command.timeout.total_seconds(), "grace_seconds": grace.total_seconds()}
     spec = {
         "argv": [program, *command.argv[1:]],
         "environment": dict(command.environment),
         "cwd": None if command.cwd is None else str(command.cwd),
         "memory_limit_bytes": command.memory_limit_bytes,
+        "outlives": alone if command.outlives else None,
     }
     if before_start is not None:
         try:
@@ -194,9 +212,29 @@ def _start(command: Command, program: str, before_start: Callable[[Process], Non
     with contextlib.suppress(OSError):  # the keeper is dead already: its missing report says so
         # Through the line, not argv, which everybody can read. The keeper reads it all before anything else.
         ours.sendall(json.dumps(spec).encode() + b"\n")
+    running.begun = True
     ours.settimeout(0)
     _watch(running)
     return running
+
+
+@contextlib.contextmanager
+def _stdin(command: Command) -> Iterator[int | IO[bytes]]:
+    """A pipe that we feed; for a program that may outlive us, all of it at once."""
+    if not command.stdin:
+        yield subprocess.DEVNULL
+    elif not command.outlives:
+        yield subprocess.PIPE
+    else:
+        with _unnamed_file() as whole:
+            whole.write(command.stdin)
+            whole.seek(0)
+            yield whole
+
+
+def _unnamed_file() -> IO[bytes]:
+    """In memory where there is such a thing: what is fed to a program may be a secret."""
+    return os.fdopen(os.memfd_create("stdin"), "w+b") if hasattr(os, "memfd_create") else tempfile.TemporaryFile()
 
 
 def _watch(running: _Running) -> None:

@@ -1,9 +1,12 @@
 """Runs one program and leaves none of its processes behind, even when whoever asked dies. Started by `process.py`, as a
 script of its own (`python -I -S process_keeper.py FD`); imports the standard library only, and little of it.
 
-`FD` is one end of a socket pair. In: one JSON line (argv, cwd, environment, memory_limit_bytes), then `T` (terminate) or `K`
-(kill); its end means that the other side is dead, which is a `K`. Out: one JSON line, `{"wait_status": N}` or `{"errno": N,
-"what": …}`, and the end of the stream once no process is left.
+`FD` is one end of a socket pair. In: one JSON line (argv, cwd, environment, memory_limit_bytes, outlives), then `T` (terminate)
+or `K` (kill); its end means that the other side is dead, which is a `K`. Out: one JSON line, `{"wait_status": N}` or
+`{"errno": N, "what": …}`, and the end of the stream once no process is left.
+
+A program that `outlives` the other side goes on to its end: the keeper then reads what it says (`drains`: a full or a broken
+pipe would end it) and minds its time-out. Nobody is left to hear how it ended.
 
 On Linux the keeper is a child subreaper (prctl(2)), so that a process which left the session or lost its parent becomes the
 keeper's child, and the program itself dies with the keeper (PR_SET_PDEATHSIG). Elsewhere only the program's process group
@@ -29,21 +32,25 @@ def main() -> None:
     """Run what the other side asks for, and report how it ended."""
     peer = int(sys.argv[1])
     os.set_inheritable(peer, False)  # noqa: FBT003 - positional only
-    spec, early = read_line(peer)
+    line, early = read_line(peer)
+    if not line:  # the other side thought better of it, or is dead
+        return
+    spec = json.loads(line)
+    alone = Alone(spec["outlives"]) if spec["outlives"] else None
     _prctl(PR_SET_CHILD_SUBREAPER, 1)
     wake, wake_write = os.pipe()
     os.set_blocking(wake_write, False)
     signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())  # a worker may block signals, and both fork and exec keep that
-    program, failure = start(json.loads(spec))
+    program, failure = start(spec)
     if failure is not None:
         os.waitpid(program, 0)
         _say(peer, failure)
         return
     for stream in range(3):  # only the program may hold them, else their readers never see the end
         os.close(stream)
-    status = end_all(program, watch(program, peer, wake, early))
+    status = end_all(program, watch(program, peer, wake, early, alone))
     _say(peer, {"wait_status": status})
 
 
@@ -91,23 +98,62 @@ def _limit(memory_bytes: object) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
 
 
-def watch(program: int, peer: int, wake: int, orders: bytes) -> int | None:
+class Alone:
+    """What the other side minds as long as it lives: the time-out, and what the program says."""
+
+    def __init__(self, spec: dict[str, object]) -> None:
+        self.drains = [int(str(stream)) for stream in spec["drains"]]  # type: ignore[attr-defined]
+        self.ends_at = time.monotonic() + float(str(spec["timeout_seconds"]))
+        self.grace_seconds = float(str(spec["grace_seconds"]))
+        self.began = False
+        for stream in self.drains:
+            os.set_inheritable(stream, False)  # noqa: FBT003 - positional only
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)  # whoever stops the worker's whole group does not mean the program
+
+    def begin(self, poll: "select.poll") -> None:
+        """The other side is dead."""
+        self.began = True
+        for stream in self.drains:
+            poll.register(stream, select.POLLIN)
+
+    def pause_ms(self) -> float | None:
+        return max(0.0, self.ends_at - time.monotonic()) * 1000 if self.began else None
+
+    def overdue(self, program: int) -> bool:
+        """Past its time the program is told to end; True once its grace is over, too."""
+        if not self.began or time.monotonic() < self.ends_at:
+            return False
+        if self.grace_seconds <= 0:
+            return True
+        _signal_group(program, signal.SIGTERM)
+        self.ends_at, self.grace_seconds = time.monotonic() + self.grace_seconds, 0.0
+        return False
+
+
+def watch(program: int, peer: int, wake: int, orders: bytes, alone: Alone | None) -> int | None:
     """Until the program ended by itself (its wait status), or must be killed (None). `orders` are those already read."""
     poll = select.poll()
     poll.register(peer, select.POLLIN)
     poll.register(wake, select.POLLIN)
-    while b"K" not in orders:
+    while b"K" not in orders and not (alone and alone.overdue(program)):
         if orders:
             _signal_group(program, signal.SIGTERM)
         orders = b""
-        for ready, _ in poll.poll():
-            if ready == peer:
-                orders = os.read(peer, 16) or b"K"
-                continue
-            os.read(wake, 512)
-            status, _ = reap(program)
-            if status is not None:
-                return status
+        for ready, _ in poll.poll(alone.pause_ms() if alone else None):
+            if ready == wake:
+                os.read(wake, 512)
+                status, _ = reap(program)
+                if status is not None:
+                    return status
+            elif ready != peer:
+                if not os.read(ready, 1 << 16):
+                    poll.unregister(ready)
+            elif not (orders := os.read(peer, 16)):
+                if alone is None:
+                    return None
+                poll.unregister(peer)
+                alone.begin(poll)
     return None
 
 

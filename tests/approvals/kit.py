@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
+from html import unescape
 from typing import Any
 
 import httpx
@@ -23,7 +24,7 @@ from worker.ledger.rows import new_id
 from worker.ledger.tables import METADATA
 from worker.records import ActorKind, Approval, TokenRow
 from worker.settings import Settings
-from worker.tokens import Grant, Sessions, grants_of_role, hash_token, new_api_token
+from worker.tokens import Grant, Keys, Sessions, grants_of_role, hash_token, new_api_token
 
 ADMIN = grants_of_role("admin")
 COUNTING = ("pin_tries",)
@@ -40,6 +41,18 @@ class Hall:
     url: str
     settings: Settings
     clients: list[httpx.Client] = field(default_factory=list)
+    frozen: Picture = field(default_factory=dict)
+    """The picture that a script must leave as it is, and how many audit rows were on it."""
+    audited: int = 0
+
+    def freeze_picture(self) -> None:
+        """From here on nothing may change."""
+        self.frozen = self.picture()
+        self.audited = len(self.ward.audit())
+
+    def other_keys(self) -> Keys:
+        """Those of another instance."""
+        return Keys(self.ward.folder.parent / "other-keys")
 
     def client(self, token: str | None = None) -> httpx.Client:
         """Nobody in particular, or the bearer of an API token."""
@@ -76,10 +89,12 @@ class Hall:
         assert client.get(f"/a/{self.link(approval, person, new_id())}").status_code == 303
         return client
 
+    def login_token(self, person: str = "bo") -> str:
+        return make_login_link(self.ward.rig.shift, person, CLI)
+
     def signed_in(self, person: str = "bo") -> httpx.Client:
         client = self.client()
-        link = make_login_link(self.ward.rig.shift, person, CLI)
-        assert client.post("/login", data={"token": link}).status_code == 303
+        assert client.post("/login", data={"token": self.login_token(person)}).status_code == 303
         return client
 
     def picture(self, without: Sequence[str] = ()) -> Picture:
@@ -98,6 +113,11 @@ def form_of(page: str, approval: Approval | None = None) -> dict[str, str]:
     found = re.search(rf'<form[^>]*action="{action}".*?</form>', page, re.DOTALL)
     assert found is not None, page
     return dict(re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', found[0]))
+
+
+def text_of(page: str) -> str:
+    """What a person reads of it."""
+    return unescape(re.sub(r"<[^>]+>", " ", page))
 
 
 def yes(page: str, **members: str) -> dict[str, str]:

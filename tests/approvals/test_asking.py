@@ -17,7 +17,7 @@ from worker.policy import Policy
 from worker.records import Actor, ActorKind, ApprovalState, Choice, Risk, RunState, TokenRow, Topic, Trigger
 from worker.seal import unseal
 
-NEXT_NIGHT = timedelta(hours=10)
+NEXT_NIGHT = timedelta(hours=24)
 
 
 def test_a_finding_that_can_be_mended_becomes_one_request(ward: Ward) -> None:
@@ -53,6 +53,7 @@ def test_asking_ends_the_run_and_nothing_has_changed(ward: Ward) -> None:
 
 def test_the_same_finding_on_the_next_night_updates_the_request(ward: Ward) -> None:
     first = ward.ask()
+    assert ward.ask().nights == 1, "looked at twice in one night"
     ward.rig.clock.advance(NEXT_NIGHT)
     again = ward.ask()
     assert (again.id, again.nights, again.seen_at) == (first.id, 2, ward.rig.clock())

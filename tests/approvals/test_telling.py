@@ -152,11 +152,12 @@ def test_two_relays_tell_once(room: Mailroom) -> None:
 
 def test_a_proposal_gives_nobody_a_link_and_says_that_nothing_is_done(room: Mailroom) -> None:
     room.ward.change(modes={PROD: "propose"})
-    room.ward.ask()
+    approval = room.ward.ask()
     (mail,) = room.after()
     assert str(mail["Subject"]) == "Proposed: write 1 slots"
     assert "Nothing will be done" in text_of(mail)
     assert tokens_in(text_of(mail)) == []
+    assert [row.channel for row in room.deliveries(approval.id)] == ["mail"]
 
 
 def test_what_is_decided_before_it_is_told_is_not_asked(room: Mailroom) -> None:
@@ -221,6 +222,7 @@ def test_a_repair_that_needs_a_person_is_told_in_the_thread_with_its_runbook(roo
     assert len(to(told, "bo")) == len(to(told, "cy")) == len(to_team(told)) == 1
     (run,) = room.ward.effect_runs()
     assert f"nightshift resolve {run.id}" in text_of(told[0])
+    assert "What to do" in text_of(told[0])
     assert f"{CONSOLE}/runbooks#{run.reason}" in text_of(told[0])
 
 

@@ -1,16 +1,26 @@
 """`nightshift demo`: what it must have found, and that nothing of it stays."""
 
 import os
+import re
 import signal
+import socket
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.cli.conftest import Cli, descendants, gone, wait_for
+from worker.cli.refusals import Unavailable
+from worker.demo import reload, renew
+from worker.demo.browser import approve, link_in
+from worker.demo.farm import TlsServer, open_farm
 from worker.demo.files import write_files
+from worker.demo.mending import MENDED, mend
 from worker.demo.night import demo_environ
 from worker.demo.report import EXPECTED, missing
+from worker.ledger import Ledger
+from worker.ledger.schema import migrate
+from worker.tokens import hash_pin
 
 
 @pytest.mark.slow
@@ -23,6 +33,14 @@ def test_the_scripted_demo_prints_every_reason_and_leaves_nothing(
     for reason in frozenset().union(*EXPECTED.values()):
         assert reason in told
     assert "Digest:" in told
+    for word in ("Finding:", "Plan:", "Simulation:", "Request:", "Decision:  approve by demo", "Receipt:   renew applied"):
+        assert told.count(word) == len(MENDED)
+    assert told.count("Outcome:   verified") == len(MENDED)
+    assert re.search(r"127\.0\.0\.1:\d+ is fine: .*\n.*127\.0\.0\.1:\d+ is renewed:", told), (
+        "both addresses of the half-renewed name"
+    )
+    assert f"{', '.join(MENDED)}: succeeded, 2 ok" in told
+    assert "entries in the chain, 0 troubles" in told
     assert list(tmp_path.glob("nightshift-demo-*")) == []
 
 
@@ -35,6 +53,10 @@ def test_ctrl_c_ends_the_demo_and_all_that_it_started(cli: Cli, tmp_path: Path) 
         )
     try:
         wait_for(lambda: "Ctrl-C" in log.read_text() or demo.poll() is not None)
+        by_hand = log.read_text().partition("wait for your yes")[2]
+        assert re.search(r"your PIN is \d{6}", by_hand)
+        assert [link_in(Path(path)) for path in re.findall(r"\S+\.eml", by_hand)].count(None) == 0
+        assert by_hand.count(".eml") == len(MENDED)
         started = descendants(demo.pid)
         assert started
         demo.send_signal(signal.SIGINT)
@@ -61,6 +83,38 @@ def test_a_night_that_found_nothing_is_not_as_expected() -> None:
     assert not [line for line in missing([]) if line.startswith("healthy")]
 
 
+def test_a_night_that_asked_for_nothing_is_not_as_expected(tmp_path: Path) -> None:
+    ledger = Ledger(f"sqlite:///{tmp_path}/ledger.db")
+    migrate(ledger)
+    assert mend(ledger, tmp_path, "482915") == [f"{entry}: its renewal was not asked for" for entry in MENDED]
+    ledger.close()
+
+
+def test_a_page_that_takes_no_decision_is_not_as_expected() -> None:
+    def page(connection: socket.socket) -> None:
+        connection.recv(4096)
+        connection.sendall(b"HTTP/1.1 410 Gone\r\nConnection: close\r\n\r\nused already")
+
+    server = TlsServer(page)
+    try:
+        with pytest.raises(Unavailable, match="no form for a decision: 410"):
+            approve(f"http://{server.place}/a/token", "482915", "yes")
+    finally:
+        server.close()
+
+
+def test_a_renewal_writes_a_key_that_nobody_else_reads(tmp_path: Path) -> None:
+    with open_farm(tmp_path) as farm:
+        renew.main(tmp_path, "half-renewed", "half-renewed.demo.example")
+        written = renew.certificate_file(tmp_path, "half-renewed")
+        assert (written.stat().st_mode & 0o777, renew.ca_key_file(tmp_path).stat().st_mode & 0o777) == (0o600, 0o600)
+        assert reload.served_file(tmp_path, "half-renewed", 0).read_bytes() != written.read_bytes()
+        reload.main(tmp_path, "half-renewed")
+        for number in range(2):
+            assert reload.served_file(tmp_path, "half-renewed", number).read_bytes() == written.read_bytes()
+        assert farm.estate_toml.count("renew_command") == len(MENDED)
+
+
 def test_hosts_of_ones_own_are_entries_whatever_they_are_called(cli: Cli) -> None:
-    write_files(cli.home, "", 25, ["example.com", "example.com:8443", "[::1]:443"])
+    write_files(cli.home, "", 25, ["example.com", "example.com:8443", "[::1]:443"], hash_pin("482915"))
     assert cli.json("config", "check")["entries"] == {"certificates": 3}

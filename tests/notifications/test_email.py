@@ -12,6 +12,7 @@ from pydantic import SecretStr
 
 from notifications.channel import ChannelError
 from notifications.email import EmailChannel
+from notifications.message import Recipient
 from tests.notifications.values import MESSAGE, NOW, message
 from tests.support.mail import MailServer, mail_server
 
@@ -182,3 +183,31 @@ def test_a_password_is_not_sent_in_the_clear() -> None:
             username="night",
             password=SecretStr(PASSWORD),
         )
+
+
+def test_a_mail_for_one_person_goes_to_them_alone(server: MailServer) -> None:
+    own = message(to=Recipient("bo", "bo@example.org"))
+    assert channel(server).deliver(own).detail == "accepted for 1 of 1 recipients"
+    assert server.envelopes == [["bo@example.org"]]
+    assert server.mails[0]["To"] == "bo@example.org"
+
+
+@pytest.mark.parametrize("email", [None, "no address", "a@b\r\nBcc: eve@example.org"])
+def test_a_person_without_a_good_address_gets_nothing_and_nobody_else_does(server: MailServer, email: str | None) -> None:
+    with pytest.raises(ChannelError, match="the address of bo is not a mail address") as refused:
+        channel(server).deliver(message(to=Recipient("bo", email)))
+    assert refused.value.permanent
+    assert server.mails == []
+
+
+def test_only_who_has_an_address_is_reached(server: MailServer) -> None:
+    assert channel(server).reaches(Recipient("bo", "bo@example.org"))
+    assert not channel(server).reaches(Recipient("bo", None, {"slack": "U1"}))
+
+
+@pytest.mark.parametrize("reference", ["<m1@example.org>", f"<{'m' * 64}@{'a-long-name.' * 6}example.org>"])
+def test_a_follow_up_answers_the_mail_that_it_follows(server: MailServer, reference: str) -> None:
+    channel(server).deliver(message(reply_to=reference))
+    assert server.mails[0]["In-Reply-To"] == reference
+    assert str(server.mails[0]["References"]).split() == ["<finding-f1@example.org>", reference]
+    assert b"=?" not in server.raw[0].partition(b"\r\n\r\n")[0]

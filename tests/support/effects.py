@@ -12,6 +12,7 @@ from tasks.providers.process import LocalCommands
 from tests.support.mending import SLOTS, Slots
 from tests.support.shift import Rig, open_rig, request
 from worker.configuration import Person
+from worker.configuration.model import PersonRole
 from worker.flow import Order, Outcome, enqueue
 from worker.flow.deciding import Statement, decide
 from worker.flow.shift import Estate
@@ -27,9 +28,9 @@ NIGHT = Actor(ActorKind.SCHEDULER, "night")
 RULE = Rule(name="slots", jobs=("slots",), actions=("write",), environments=("default",))
 
 
-def person(name: str, *roles: str) -> Person:
+def person(name: str, role: PersonRole = "operator") -> Person:
     """Somebody with this role everywhere, and the PIN."""
-    return Person(name=name, roles={"*": roles or ("operator",)}, pin_hash=PIN_HASH)
+    return Person(name=name, roles={"*": (role,)}, pin_hash=PIN_HASH)
 
 
 def estate_for(entries: dict[str, Slots], rule: Rule = RULE) -> Estate:
@@ -62,12 +63,12 @@ class Repair:
 
     def entry(self, **members: Any) -> None:
         """The one entry, with these members."""
-        entry = Slots(name=ENTRY, folder=str(self.folder), **members)
+        entry = Slots(**{"name": ENTRY, "folder": str(self.folder), **members})
         self.set(tables={"slots": {ENTRY: entry}})
 
-    def ask(self) -> Approval:
+    def ask(self, name: str = ENTRY) -> Approval:
         """What the check of tonight asks for."""
-        asked = enqueue(self.rig.shift, request(Order(job="slots", params={"entries": [ENTRY]}), actor=NIGHT))
+        asked = enqueue(self.rig.shift, request(Order(job="slots", params={"entries": [name]}), actor=NIGHT))
         for run in asked.runs:
             self.rig.execute(run)
         with self.rig.ledger.read() as connection:

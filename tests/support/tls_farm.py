@@ -4,6 +4,7 @@ import contextlib
 import selectors
 import socket
 import ssl
+import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import trustme
 
-from worker.demo.farm import TlsServer, hang, server_context, shake_hands
+from worker.demo.farm import TlsServer, hang, shake_hands
 
 NOW = datetime.now(UTC)
 LIFETIME = timedelta(days=90)
@@ -26,6 +27,17 @@ NOT_YET_VALID: Validity = (NOW + timedelta(days=2), NOW + timedelta(days=2) + LI
 
 def _pem(blobs: Sequence[trustme.Blob]) -> list[bytes]:
     return [blob.bytes() for blob in blobs]
+
+
+def server_context(chain_pem: bytes, key_pem: bytes, folder: Path) -> ssl.SSLContext:
+    """`chain_pem` is sent as it is, leaf first. The standard library loads from files only: they go through `folder`."""
+    path = folder / f"{threading.get_ident()}.pem"
+    path.touch(mode=0o600)
+    path.write_bytes(key_pem + chain_pem)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(path)
+    path.unlink()
+    return context
 
 
 class TlsFarm:

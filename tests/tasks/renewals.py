@@ -17,7 +17,7 @@ from tasks.providers.process import LocalCommands
 from tasks.providers.tls import OpenSslTls
 from tasks.testing import FakeApplyContext, FakeClock, FakeContext, FakeSecrets, read_only, run_check
 from tests.support.tls_farm import Validity
-from worker.demo.farm import TlsServer, server_context, shake_hands
+from worker.demo.farm import TlsServer, serve_file
 
 NAME = "shop.example.test"
 
@@ -62,14 +62,11 @@ class Shop:
         """One more address for each; the last is also what lies in `live`."""
         for validity in validities:
             path = self.issue(self.folder / f"served-{len(self.served)}.pem", validity)
-            server = TlsServer(lambda connection, path=path: shake_hands(self._context(path))(connection))  # type: ignore[misc]
+            server = TlsServer(serve_file(path))
             self._close.callback(server.close)
             self.served.append(path)
             self.servers.append(server)
             self.live.write_bytes(path.read_bytes())
-
-    def _context(self, path: Path) -> Any:
-        return server_context(path.read_bytes(), b"", self.folder)
 
     @property
     def addresses(self) -> list[str]:

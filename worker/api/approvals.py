@@ -69,7 +69,7 @@ def get_approval(approval_id: str, here: Here, who: Who) -> dict[str, Any]:
     """One request: its plan, simulation, findings, decisions, what it superseded, and the run it led to."""
     with here.shift.ledger.read() as connection:
         approval = visible_approval(connection, who, approval_id)
-        return dossier_shown(dossier(here, connection, approval))
+        return dossier_shown(dossier(here.shift, connection, approval))
 
 
 @router.get("/plans/{digest}", response_model=None)

@@ -1,20 +1,21 @@
 """Requests as a caller may see them, and everything that belongs to one of them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
 from tasks.model import Json
 from worker.api.auth import Caller
-from worker.api.gateway import Gateway
+from worker.api.carried import Carried, carried, unsealed
+from worker.flow import Shift
 from worker.flow.authorizing import deciders
 from worker.flow.errors import NotFound
 from worker.flow.shown import jsonable, shown
-from worker.ledger import approvals, audit_rows, effects, keepings, plans, runs
-from worker.records import Approval, ApprovalState, ChainedEntry, Decision, Effect, FindingRow, PlanRow, Run
+from worker.ledger import approvals, audit_rows, keepings, plans, runs
+from worker.records import Approval, ApprovalState, ChainedEntry, Decision, FindingRow, PlanRow, Run
 from worker.redaction import PROCESS
-from worker.seal import OldSeal, Sealed, moved, unseal
+from worker.seal import Sealed, moved
 
 PAGE = 500
 MOST_PAGES = 20
@@ -58,8 +59,8 @@ class Dossier:
     told: Sequence[ChainedEntry]
     """Its audit rows, oldest first."""
     run: Run | None
-    effects: Mapping[str, Effect]
-    """By step; those begun."""
+    carried: Carried | None
+    """How it was carried out, once it was approved."""
 
 
 def visible_approvals(
@@ -102,12 +103,11 @@ def no_approval(approval_id: str) -> NotFound:
     return NotFound(f"no approval {approval_id[:64]!r}", code="unknown_approval")
 
 
-def dossier(here: Gateway, connection: Connection, approval: Approval) -> Dossier:
+def dossier(shift: Shift, connection: Connection, approval: Approval) -> Dossier:
     """All about a request that the caller may see."""
     plan = plans.get(connection, approval.digest)
     assert plan is not None
     run = runs.get(connection, approval.effect_run_id) if approval.effect_run_id else None
-    begun = effects.of_run(connection, run.id) if run else []
     return Dossier(
         approval=approval,
         plan=plan,
@@ -115,20 +115,13 @@ def dossier(here: Gateway, connection: Connection, approval: Approval) -> Dossie
         simulation=simulation_of(connection, plan),
         findings=plans.findings(connection, approval.digest),
         decisions=approvals.decisions(connection, approval.id),
-        deciders=[person.name for person in deciders(here.shift.estate(), approval)],
+        deciders=[person.name for person in deciders(shift.estate(), approval)],
         earlier=_earlier(connection, approval, plan),
         successor=_successor(connection, approval),
         told=audit_rows.recent(connection, object_id=approval.id, limit=20)[::-1],
         run=run,
-        effects={effect.step: effect for effect in begun},
+        carried=carried(connection, run) if run else None,
     )
-
-
-def unsealed(plan: PlanRow) -> Sealed | None:
-    try:
-        return unseal(plan.content)
-    except OldSeal:
-        return None
 
 
 def simulation_of(connection: Connection, plan: PlanRow) -> str | None:
@@ -151,7 +144,8 @@ def dossier_shown(found: Dossier) -> dict[str, Json]:
         "earlier": [{**shown(one.approval), "moved": list(one.moved)} for one in found.earlier],
         "superseded_by": found.successor,
         "run": shown(found.run) if found.run else None,
-        "effects": [shown(effect) for effect in found.effects.values()],
+        "effects": [shown(one.effect) for one in found.carried.taken if one.effect] if found.carried else [],
+        "seen": [jsonable(seen) for seen in found.carried.seen] if found.carried else [],
         "links": {
             "page": f"/approvals/{approval.id}",
             "plan": f"/v1/plans/{approval.digest}",

@@ -19,7 +19,7 @@ from worker.api.validation import Closed
 from worker.flow import verbs
 from worker.flow.errors import NotFound
 from worker.flow.shown import jsonable, shown
-from worker.ledger import batches, keepings, runs
+from worker.ledger import batches, effects, keepings, runs
 from worker.ledger.findings import OPEN_STATES
 from worker.records import Batch, FindingState, Run, RunState
 from worker.tokens import KeysError
@@ -126,6 +126,7 @@ def run_in_full(connection: Connection, caller: Caller, run: Run, lines: int) ->
     return {
         **shown(run),
         "findings": [shown(row) for row in found],
+        "effects": [shown(effect) for effect in effects.of_run(connection, run.id)],
         "artifacts": [
             {"name": name, "sha256": sha256, "size": size, "media_type": kind, "href": f"/v1/runs/{run.id}/artifacts/{sha256}"}
             for name, sha256, size, kind in keepings.artifacts_of(connection, run.id)

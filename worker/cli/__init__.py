@@ -9,6 +9,7 @@ import typer
 
 from worker.cli import (
     access,
+    approvals,
     brakes,
     configuration,
     diagnosis,
@@ -47,7 +48,21 @@ def common(
             os.environ[variable] = str(path.absolute())
 
 
-for family in (processes, runs, findings, schedules, digest, brakes, configuration, policy, people, access, records, diagnosis):
+for family in (
+    processes,
+    runs,
+    findings,
+    approvals,
+    schedules,
+    digest,
+    brakes,
+    configuration,
+    policy,
+    people,
+    access,
+    records,
+    diagnosis,
+):
     family.register(app)
 
 

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from tasks.job import Job
+from worker.cli.carried import carried_by, carried_shown, show_carried
 from worker.cli.opening import actor, shift
 from worker.cli.printing import clean, say, show_facts, show_json, show_table
 from worker.cli.refusals import FOUND, REFUSED, Refusal
@@ -135,16 +136,20 @@ def show_run(text: str, *, as_json: bool) -> None:
         history = list(reversed(audit_rows.recent(connection, object_id=run.id)))
         lines = keepings.lines_of(connection, run.id)
         artifacts = keepings.artifacts_of(connection, run.id)
+    done = carried_by(opened, run)
     if as_json:
         told = shown(run) | {
             "history": [shown(row.entry) for row in history],
             "lines": [shown(line) for _, line in lines],
             "artifacts": [dict(zip(("name", "sha256", "size", "media_type"), row, strict=True)) for row in artifacts],
+            **(carried_shown(done) if done else {}),
         }
         show_json(told)
         return
     show_facts(shown(run) | {"created_at": run.created_at, "started_at": run.started_at, "ended_at": run.ended_at})
     say("")
+    if done:
+        show_carried(done)
     show_table(["at", "by", "what"], [(row.entry.at, row.entry.actor, row.entry.verb) for row in history], empty="No history.")
     if lines:
         show_table(["at", "level", "event", "facts"], [(x.at, x.level, x.event, dict(x.facts)) for _, x in lines], empty="")

@@ -1,8 +1,10 @@
 """TLS servers on free loopback ports under a throw-away CA: the estate of the demo, one trouble each."""
 
 import contextlib
+import json
 import socket
 import ssl
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -12,9 +14,11 @@ from pathlib import Path
 
 import trustme
 
+from worker.demo.reload import served_file
+from worker.demo.renew import LIFETIME, ca_file, ca_key_file, certificate_file, write_private
+
 _HOST = "127.0.0.1"
 _PATIENCE_SECONDS = 10.0
-_LIFETIME = timedelta(days=90)
 
 Answer = Callable[[socket.socket], None]
 
@@ -68,21 +72,21 @@ def shake_hands(context: ssl.SSLContext) -> Answer:
     return answer
 
 
+def serve_file(path: Path) -> Answer:
+    """A TLS server that presents what lies in `path`, key first, at the time of the call."""
+
+    def answer(connection: socket.socket) -> None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(path)
+        shake_hands(context)(connection)
+
+    return answer
+
+
 def hang(connection: socket.socket) -> None:
     """Takes the connection and never answers; leaves when the client does."""
     while connection.recv(4096):
         pass
-
-
-def server_context(chain_pem: bytes, key_pem: bytes, folder: Path) -> ssl.SSLContext:
-    """`chain_pem` is sent as it is, leaf first. The standard library loads from files only: they go through `folder`."""
-    path = folder / f"{threading.get_ident()}.pem"
-    path.touch(mode=0o600)
-    path.write_bytes(key_pem + chain_pem)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(path)
-    path.unlink()
-    return context
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,17 +97,19 @@ class Stall:
     server_name: str
     validities: Sequence[tuple[datetime, datetime] | None]
     issued_for: str
+    mended: bool = False
+    """Whether the estate says how to renew it."""
 
 
 def stalls(now: datetime) -> list[Stall]:
-    fresh = (now - timedelta(days=3), now - timedelta(days=3) + _LIFETIME)
-    old = (now + timedelta(days=4) - _LIFETIME, now + timedelta(days=4))
-    dead = (now - timedelta(days=2) - _LIFETIME, now - timedelta(days=2))
+    fresh = (now - timedelta(days=3), now - timedelta(days=3) + LIFETIME)
+    old = (now + timedelta(days=4) - LIFETIME, now + timedelta(days=4))
+    dead = (now - timedelta(days=2) - LIFETIME, now - timedelta(days=2))
     return [
         Stall("healthy", "healthy.demo.example", [fresh], "healthy.demo.example"),
-        Stall("nearly-expired", "nearly-expired.demo.example", [old], "nearly-expired.demo.example"),
+        Stall("nearly-expired", "nearly-expired.demo.example", [old], "nearly-expired.demo.example", mended=True),
         Stall("expired", "expired.demo.example", [dead], "expired.demo.example"),
-        Stall("half-renewed", "half-renewed.demo.example", [fresh, old], "half-renewed.demo.example"),
+        Stall("half-renewed", "half-renewed.demo.example", [fresh, old], "half-renewed.demo.example", mended=True),
         Stall("wrong-name", "wrong-name.demo.example", [fresh], "somebody-else.demo.example"),
         Stall("hangs", "hangs.demo.example", [None], "hangs.demo.example"),
     ]
@@ -119,36 +125,44 @@ class Farm:
 
 @contextmanager
 def open_farm(folder: Path, now: datetime | None = None) -> Iterator[Farm]:
-    """Servers that live as long as the block. `folder` must exist; the CA's certificate is written into it."""
+    """Servers that live as long as the block. `folder` must exist; the CA and all certificates are written into it."""
     ca = trustme.CA()
-    ca_file = folder / "demo-ca.pem"
-    ca.cert_pem.write_to_path(ca_file)
+    ca.cert_pem.write_to_path(ca_file(folder))
+    write_private(ca_key_file(folder), ca.private_key_pem.bytes())
     with ExitStack() as servers:
-        entries = [_entry(stall, _places(stall, ca, folder, servers), ca_file) for stall in stalls(now or datetime.now(UTC))]
-        yield Farm(ca_file=ca_file, estate_toml="\n".join(entries))
+        entries = [_entry(stall, _places(stall, ca, folder, servers), folder) for stall in stalls(now or datetime.now(UTC))]
+        yield Farm(ca_file=ca_file(folder), estate_toml="\n".join(entries))
 
 
 def _places(stall: Stall, ca: trustme.CA, folder: Path, servers: ExitStack) -> list[str]:
     places = []
-    for validity in stall.validities:
-        answer = hang if validity is None else shake_hands(_context(ca, stall.issued_for, validity, folder))
-        server = TlsServer(answer)
+    for number, validity in enumerate(stall.validities):
+        served = served_file(folder, stall.name, number)
+        if validity is not None:
+            leaf = ca.issue_cert(stall.issued_for, not_before=validity[0], not_after=validity[1])
+            # The file is the last server's own: the renewal that half of them have seen did not come this far.
+            for path in (served, certificate_file(folder, stall.name)):
+                write_private(path, leaf.private_key_and_cert_chain_pem.bytes())
+        server = TlsServer(hang if validity is None else serve_file(served))
         servers.callback(server.close)
         places.append(server.place)
     return places
 
 
-def _context(ca: trustme.CA, name: str, validity: tuple[datetime, datetime], folder: Path) -> ssl.SSLContext:
-    leaf = ca.issue_cert(name, not_before=validity[0], not_after=validity[1])
-    chain = b"".join(pem.bytes() for pem in leaf.cert_chain_pems)
-    return server_context(chain, leaf.private_key_pem.bytes(), folder)
-
-
-def _entry(stall: Stall, places: Sequence[str], ca_file: Path) -> str:
-    """The names above need no escaping in TOML; the path is quoted as JSON would, which TOML reads the same."""
-    listed = ", ".join(f'"{place}"' for place in places)
-    escaped = str(ca_file).replace("\\", "\\\\").replace('"', '\\"')
-    return (
-        f'[[certificates]]\nname = "{stall.name}"\nhost = "{stall.server_name}"\naddresses = [{listed}]\n'
-        f'ca_file = "{escaped}"\nenvironment = "demo"\nowner = "demo"\ntimeout_seconds = 2.0\n'
-    )
+def _entry(stall: Stall, places: Sequence[str], folder: Path) -> str:
+    """JSON and TOML write strings, and lists of them, alike."""
+    table: dict[str, object] = {
+        "name": stall.name,
+        "host": stall.server_name,
+        "addresses": list(places),
+        "ca_file": str(ca_file(folder)),
+        "environment": "demo",
+        "owner": "demo",
+        "timeout_seconds": 2.0,
+    }
+    if stall.mended:
+        program = [sys.executable, "-m"]
+        table["renew_command"] = [*program, "worker.demo.renew", str(folder), stall.name, stall.server_name]
+        table["reload_command"] = [*program, "worker.demo.reload", str(folder), stall.name]
+        table["certificate_file"] = str(certificate_file(folder, stall.name))
+    return "\n".join(["[[certificates]]", *(f"{key} = {json.dumps(value)}" for key, value in table.items()), ""])

@@ -1,8 +1,10 @@
-"""The configuration of the demo: the estate of the farm, a mail channel to the sink, one schedule."""
+"""The configuration of the demo: the estate of the farm, one person and one rule, a mail channel to the sink, one schedule."""
 
 import json
 from collections.abc import Sequence
 from pathlib import Path
+
+from worker.demo.renew import write_private
 
 SCHEDULE = "nightly-certificates"
 
@@ -34,12 +36,38 @@ cron = "30 2 * * *"
 """
 
 
-def write_files(home: Path, estate: str, mail_port: int, hosts: Sequence[str]) -> None:
+PERSON = "demo"
+
+_PEOPLE = f"""\
+[[person]]
+name = "{PERSON}"
+email = "you@demo.example"
+roles = {{{{ demo = ["operator"] }}}}
+pin_hash = "{{pin_hash}}"
+"""
+
+_POLICY = """\
+[policy]
+version = 1
+default = "deny"
+
+[[rule]]
+name = "renew-certificates"
+jobs = ["certificates"]
+actions = ["renew", "reload"]
+environments = ["demo"]
+approvers = 1
+"""
+
+
+def write_files(home: Path, estate: str, mail_port: int, hosts: Sequence[str], pin_hash: str) -> None:
     """Write them all; what an earlier demo left is replaced."""
     (home / "schedules").mkdir(exist_ok=True)
     entries = [estate, *(_entry(host) for host in hosts)]
-    (home / "estate.toml").write_text('[environments.demo]\nmode = "observe"\n\n' + "\n".join(entries), encoding="utf-8")
+    (home / "estate.toml").write_text('[environments.demo]\nmode = "execute"\n\n' + "\n".join(entries), encoding="utf-8")
     (home / "routes.toml").write_text(_ROUTES.format(port=mail_port), encoding="utf-8")
+    write_private(home / "people.toml", _PEOPLE.format(pin_hash=pin_hash).encode())
+    (home / "policy.toml").write_text(_POLICY, encoding="utf-8")
     (home / "schedules" / "demo.toml").write_text(_SCHEDULE, encoding="utf-8")
 
 

@@ -2,13 +2,14 @@
 
 import json
 import os
+import secrets
 import shutil
 import signal
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from worker.cli.printing import say
 from worker.cli.refusals import REFUSED, Unavailable
 from worker.cli.work import Asked, show_findings, wait_for
 from worker.demo.files import SCHEDULE, write_files
+from worker.demo.mending import look_again, mend, tell_how, verify_audit
 from worker.demo.report import missing
 from worker.flow import Order, Request, enqueue
 from worker.flow.nights import close_night_now, join_night
@@ -27,6 +29,7 @@ from worker.ledger import findings, telling
 from worker.records import Trigger
 from worker.settings import load_settings
 from worker.supervisor import Process, Supervisor
+from worker.tokens import hash_pin
 from worker.wiring import House
 
 _READY_SECONDS = 60.0
@@ -34,6 +37,7 @@ _MAIL_SECONDS = 20.0
 _END_SECONDS = 20.0
 _LOG_TAIL = 20
 _MARK = ".demo"
+_PIN_DIGITS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +48,14 @@ class Stage:
     url: str
     flower: str
     mails: Path
+    environ: Mapping[str, str]
+    """With which a command line speaks to it."""
+    pin: str
+    """Of the one person there is; shown on the terminal and written nowhere."""
 
 
 def run_demo(*, scripted: bool, hosts: Sequence[str], home: Path | None) -> int:
-    """Play the night; returns the exit code. Whatever happens, everything that was started is ended."""
+    """Play the night and its repairs; returns the exit code. Whatever happens, everything that was started is ended."""
     ending = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: _end(ending))
@@ -107,7 +115,8 @@ def set_up(folder: Path, hosts: Sequence[str]) -> Iterator[Stage]:
     with ExitStack() as stack:
         farm = stack.enter_context(open_farm(folder))
         port = stack.enter_context(mail_sink(mails))
-        write_files(folder, farm.estate_toml, port, hosts)
+        pin = f"{secrets.randbelow(10**_PIN_DIGITS):0{_PIN_DIGITS}}"
+        write_files(folder, farm.estate_toml, port, hosts, hash_pin(pin))
         supervisor = Supervisor()
         stack.callback(supervisor.stop, {"up": _END_SECONDS})
         argv = [sys.executable, "-m", "worker.cli", "up", "--port", "0", "--flower", "--ready-file", str(ready_file)]
@@ -115,7 +124,7 @@ def set_up(folder: Path, hosts: Sequence[str]) -> Iterator[Stage]:
         up = Process("up", argv, environ=environ, death_signal=signal.SIGTERM, log=log)
         supervisor.start(up)
         ready = _wait_for(lambda: _read(ready_file), up, log)
-        yield Stage(House(load_settings(environ).settings), str(ready["url"]), str(ready["flower"]), mails)
+        yield Stage(House(load_settings(environ).settings), str(ready["url"]), str(ready["flower"]), mails, environ, pin)
 
 
 def demo_environ(folder: Path) -> dict[str, str]:
@@ -140,9 +149,16 @@ def play(stage: Stage, *, scripted: bool) -> list[str]:
     digest = digest_file(stage, closed.message.id) if closed else None
     tell(stage, digest, scripted=scripted)
     troubles = missing(found) + ([] if digest else ["no digest arrived by mail"])
+    troubles += mend_all(stage) if scripted else tell_how(stage.house.ledger, stage.mails, stage.pin)
     for trouble in troubles:
         say(f"NOT AS EXPECTED  {trouble}")
     return troubles
+
+
+def mend_all(stage: Stage) -> list[str]:
+    """Two renewals, approved and proved, and the audit of it all."""
+    troubles = mend(stage.house.ledger, stage.mails, stage.pin)
+    return [*troubles, *look_again(stage.house.shift), *verify_audit(stage.environ)]
 
 
 def fire(house: House) -> Asked:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from worker.flow.errors import Invalid, NotFound, Refused
+from worker.flow.errors import Forbidden, Invalid, NotFound, Refused
 from worker.flow.shift import Shift
 from worker.flow.verbs import note
 from worker.ledger import people
@@ -68,6 +68,23 @@ def _require_person(shift: Shift, name: str, grants: Sequence[Grant]) -> None:
         raise Invalid("a person's token has no grants of its own: people.toml says what they may", field="grants")
     if shift.estate().person(name) is None:
         raise NotFound(f"nobody is called {name!r} in the configuration in force", field="person")
+
+
+def person_of(shift: Shift, text: str) -> str:
+    """Whose own token it is. Raises `Forbidden` (`token_unknown`, `token_revoked`, `token_expired`, `not_a_person`)."""
+    with shift.ledger.read() as connection:
+        row = people.token_by_hash(connection, hash_token(text))
+    again = "`nightshift token create --person NAME` makes one"
+    if row is None:
+        raise Forbidden(f"no such token; {again}", code="token_unknown")
+    if row.revoked_at is not None:
+        raise Forbidden(f"token {row.name!r} was revoked at {row.revoked_at:%Y-%m-%d %H:%M} UTC", code="token_revoked")
+    if row.expires_at <= shift.clock():
+        raise Forbidden(f"token {row.name!r} expired at {row.expires_at:%Y-%m-%d %H:%M} UTC; {again}", code="token_expired")
+    if row.kind is not ActorKind.PERSON:
+        told = f"{row.kind}:{row.name} can ask and cannot decide: a decision needs a person's own token; {again}"
+        raise Forbidden(told, code="not_a_person")
+    return row.name
 
 
 def revoke_token(shift: Shift, token_id: str, actor: Actor) -> None:

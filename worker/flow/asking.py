@@ -4,11 +4,13 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from enum import StrEnum
+from zoneinfo import ZoneInfo
 
 import structlog
 from sqlalchemy import Connection
 
 from schedules.durations import parse_duration
+from schedules.walls import wall_at
 from tasks.model import Reversibility
 from worker.flow.planning import Proposal
 from worker.flow.shift import Estate
@@ -93,7 +95,7 @@ def _ask(tx: Connection, estate: Estate, run: Run, proposal: Proposal, now: date
     plans.keep(tx, _plan_row(tx, run, proposal, now), [row.id for row in rows])
     pending = approvals.hold_pending(tx, run.job, sealed.subject, sealed.cause)
     if pending is not None and (pending.digest, pending.mode) == (sealed.digest, proposal.mode):
-        _join(tx, pending, run, now)
+        _join(tx, estate, pending, run, proposal, now)
         return Asked.JOINED
     before = pending or approvals.latest(tx, run.job, sealed.subject, sealed.cause)
     fresh = _approval(tx, estate, run, proposal, rows, before, now)
@@ -115,11 +117,14 @@ def _not_asked(run: Run, proposal: Proposal, why: Asked) -> Asked:
     return why
 
 
-def _join(tx: Connection, pending: Approval, run: Run, now: datetime) -> None:
-    requesters = sorted({*pending.requesters, *requesters_of(tx, run)})
-    values = {"nights": pending.nights + 1, "seen_at": now, "seen_run_id": run.id, "requesters": requesters}
+def _join(tx: Connection, estate: Estate, pending: Approval, run: Run, proposal: Proposal, now: datetime) -> None:
+    requesters = sorted({*pending.requesters, *requesters_of(tx, run), *proposal.requesters})
+    zone = ZoneInfo(estate.policy.working_hours.timezone)
+    another_day = wall_at(now, zone).date() != wall_at(pending.seen_at, zone).date()
+    nights = pending.nights + another_day
+    values = {"nights": nights, "seen_at": now, "seen_run_id": run.id, "requesters": requesters}
     approvals.change(tx, pending.id, from_states=(ApprovalState.PENDING,), **values)
-    note(tx, now, f"worker:{run.worker}", "approval.seen_again", pending, run=run.id, nights=pending.nights + 1)
+    note(tx, now, f"worker:{run.worker}", "approval.seen_again", pending, run=run.id, nights=nights)
 
 
 def _plan_row(tx: Connection, run: Run, proposal: Proposal, now: datetime) -> PlanRow:
@@ -179,7 +184,7 @@ def _approval(
         rule=proposal.rule.name,
         quorum=proposal.rule.approvers,
         people=list(proposal.rule.people),
-        requesters=sorted(requesters_of(tx, run)),
+        requesters=sorted({*requesters_of(tx, run), *proposal.requesters}),
         run_id=run.id,
         seen_run_id=run.id,
         nights=before.nights + 1 if before is not None and again else 1,
@@ -194,11 +199,20 @@ def _approval(
 
 
 def requesters_of(tx: Connection, run: Run) -> set[str]:
-    """The people behind a run: who asked for it, on whose behalf, and who made the token that did. The scheduler is nobody."""
+    """The people behind a run: who asked for it, on whose behalf, and who made the token that did. The scheduler is nobody.
+
+    Whoever approved a run did not ask for it: behind that one are those who asked for its approval.
+    """
+    approval = approvals.get(tx, run.approval_id) if run.approval_id is not None else None
+    if approval is not None:
+        return set(approval.requesters)
     batch = batches.get(tx, run.batch_id)
-    if batch is None:
-        return set()
-    actor, _, behalf = batch.requested_by.partition(" for ")
+    return people_behind(tx, batch.requested_by) if batch is not None else set()
+
+
+def people_behind(tx: Connection, requested_by: str) -> set[str]:
+    """The people behind an actor, as the audit writes it."""
+    actor, _, behalf = requested_by.partition(" for ")
     kind, _, name = actor.partition(":")
     named = {name, behalf} if kind in {"person", "cli"} else {behalf}
     for token in people.tokens(tx) if kind in {"token", "n8n"} else ():

@@ -1,6 +1,6 @@
 """From what a check found to what would mend it: plan, seal, risk, policy. Reads the world, writes nothing."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
@@ -27,6 +27,8 @@ class Proposal:
     rule: Rule
     params: Mapping[str, Json]
     """Of the run that would carry it out."""
+    requesters: Collection[str] = ()
+    """People who want it, besides those behind the run that planned it."""
 
 
 class PlanRefused(Exception):  # noqa: N818 - states a condition

@@ -1,7 +1,7 @@
 """The one body that every job's Celery task has: claim, run, and tell Celery (and so Flower) the truth about it."""
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, NoReturn
 
@@ -14,7 +14,7 @@ from worker.flow import Outcome, Shift, execute_run
 from worker.ledger import runs
 from worker.queue.draining import Drain
 from worker.queue.telling import PREFIX, CannotTell, NeedsAttention, RunFailed, Tell, again, as_it_is, failure, revoked
-from worker.records import RunState
+from worker.records import RunKind, RunState
 
 _LEAST_BEYOND_SECONDS, _MOST_BEYOND_SECONDS = 5.0, 60.0
 """So long after its job's own limit Celery kills a child that does not answer: as long again, within these."""
@@ -65,7 +65,7 @@ def _body(task: BellTask, run_id: str) -> str:
     worker = task.request.hostname or socket.gethostname()
     try:
         with task.drain:
-            outcome = execute_run(shift, run_id, task.job_name, worker)
+            outcome = execute_run(shift, run_id, task.job_name, worker, kinds_of(task))
         return _end(outcome) if outcome else _tell_as_it_is(task, shift, run_id, worker)
     except shift.interruptions:
         # Over its time while the outcome was being written: the ledger has it, or the sweeper will.
@@ -75,8 +75,18 @@ def _body(task: BellTask, run_id: str) -> str:
         raise Tell([again()]) from None
 
 
+def kinds_of(task: Task) -> Sequence[RunKind]:
+    """What may be taken for this bell: runs of the queue that it came by, if this worker serves it.
+
+    A worker of the queue `checks` alone has no write access, whatever a bell says of the way that it came.
+    """
+    came_by = (task.request.delivery_info or {}).get("routing_key")
+    served = task.app.amqp.queues.consume_from
+    return [kind for kind in RunKind if kind.queue == came_by and kind.queue in served]
+
+
 def _end(outcome: Outcome) -> str:
-    if outcome.state is RunState.CANCELLED:
+    if outcome.state in (RunState.CANCELLED, RunState.SKIPPED):
         raise Tell([revoked()])
     if (wrong := failure(outcome)) is not None:
         raise wrong

@@ -17,7 +17,14 @@ from worker.settings.model import Settings, known_zone
 
 PREFIX = "NIGHTSHIFT_"
 FILE_NAME = "nightshift.toml"
-NO_SETTINGS = ("NIGHTSHIFT_CONFIG", "NIGHTSHIFT_CI", "NIGHTSHIFT_CONFORMANCE_DATA", "NIGHTSHIFT_TEST_", "NIGHTSHIFT_SECRET_")
+NO_SETTINGS = (
+    "NIGHTSHIFT_CONFIG",
+    "NIGHTSHIFT_TOKEN",
+    "NIGHTSHIFT_CI",
+    "NIGHTSHIFT_CONFORMANCE_DATA",
+    "NIGHTSHIFT_TEST_",
+    "NIGHTSHIFT_SECRET_",
+)
 """Variables that are ours and are no setting; those that end in `_` are prefixes."""
 
 

@@ -1,5 +1,7 @@
 """Runs one command of a renewal and says how it ended: a receipt, or `StepFailed`."""
 
+import os
+import pwd
 from collections.abc import Mapping
 
 from tasks.certificates.entry import CertificateEntry
@@ -34,7 +36,15 @@ def run(ctx: ApplyContext, entry: CertificateEntry, action: str) -> dict[str, Js
     if failure := _failure(entry, action, result):
         said = last_lines(output["stderr"]) or last_lines(output["stdout"])
         raise StepFailed(f"{failure}; it said:\n{said}" if said else f"{failure}; it said nothing")
-    return {"exit_code": result.exit_code, "elapsed_seconds": round(result.elapsed.total_seconds(), 3)}
+    return {"exit_code": result.exit_code, "elapsed_seconds": round(result.elapsed.total_seconds(), 3), "user": _user()}
+
+
+def _user() -> str:
+    """As whom the command ran: the worker's own user."""
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return f"uid {os.geteuid()}"
 
 
 def _masked(result: CommandResult, mask: Mask) -> Mapping[str, str]:

@@ -1,6 +1,7 @@
 """What people are shown of a renewal before they say yes."""
 
 import shlex
+import textwrap
 from collections.abc import Iterator
 from datetime import datetime
 
@@ -10,6 +11,7 @@ from tasks.certificates.renewal.world import Leaf
 from tasks.model import Plan, Simulation, Step
 
 _HEX_SHOWN = 12
+_COMMAND_SHOWN = 40
 _ISSUED = (
     "The renewal cannot be taken back: a certificate once issued stays issued, counts against the limits of its issuer, "
     "and may stand in public logs."
@@ -24,12 +26,17 @@ _RELOADED = "A reload makes the server take whatever else was changed in its con
 def simulate(made: Prospect, plan: Plan, now: datetime) -> Simulation:
     """`now` is for what to expect only: it is no part of what people approve."""
     renews = any(step.action == RENEW for step in plan.steps)
-    verbs = " and ".join(step.action for step in plan.steps)
     return Simulation(
-        summary=f"{verbs} {made.entry.place} by {' and '.join(_program(step) for step in plan.steps)}",
+        summary=_summary(made, plan),
         text="\n".join(_lines(made, plan, now, renews=renews)),
         irreversible=(*((_ISSUED, _OVERWRITTEN) if renews else ()), *([_RELOADED] if made.entry.reload_command else [])),
     )
+
+
+def _summary(made: Prospect, plan: Plan) -> str:
+    first, *others = plan.steps
+    then = [f"then {step.action} with {_shortened(step)}" for step in others]
+    return ", ".join([f"{first.action} {made.entry.place} with {_shortened(first)}", *then])
 
 
 def _lines(made: Prospect, plan: Plan, now: datetime, *, renews: bool) -> Iterator[str]:
@@ -44,9 +51,7 @@ def _lines(made: Prospect, plan: Plan, now: datetime, *, renews: bool) -> Iterat
     for number, step in enumerate(plan.steps, start=1):
         yield from ("", f"Step {number}: {step.action} {step.target}", *_running(step))
     yield ""
-    file = made.entry.certificate_file
-    yield f"Then {file} is read and every" if file and renews else "Then every"
-    yield f"address is looked at again, for up to {made.entry.verify_timeout_seconds:g} s."
+    yield f"Then every address is looked at again, for up to {made.entry.verify_timeout_seconds:g} s."
 
 
 def _expected(made: Prospect, leaf: Leaf, now: datetime, *, renews: bool) -> str:
@@ -76,10 +81,11 @@ def _running(step: Step) -> Iterator[str]:
     yield f"  ended after  {given['timeout_seconds']:g} s at the latest"
 
 
-def _program(step: Step) -> str:
+def _shortened(step: Step) -> str:
     argv = step.arguments["argv"]
     assert isinstance(argv, list)
-    return str(argv[0]).rpartition("/")[2]
+    program = str(argv[0]).rpartition("/")[2]
+    return textwrap.shorten(shlex.join([program, *argv[1:]]), _COMMAND_SHOWN, placeholder=" …")
 
 
 def _short(leaf: Leaf) -> str:

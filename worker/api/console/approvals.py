@@ -118,7 +118,7 @@ def decision_page(viewer: Viewer, problem: ProblemError | None = None, said: tup
 
 def dossier_for(viewer: Viewer) -> Dossier:
     with viewer.here.shift.ledger.read() as connection:
-        return dossier(viewer.here, connection, approval_for(viewer, connection))
+        return dossier(viewer.here.shift, connection, approval_for(viewer, connection))
 
 
 def approval_for(viewer: Viewer, connection: Connection) -> Approval:

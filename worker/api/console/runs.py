@@ -6,6 +6,7 @@ from fastapi import APIRouter, Form, Response
 from fastapi.responses import HTMLResponse
 from sqlalchemy import Connection
 
+from worker.api.carried import carried
 from worker.api.console.page import Acts, Looks, Visitor, back_to
 from worker.api.console.render import render
 from worker.api.reading import RunFilter, visible_findings, visible_run, visible_runs
@@ -55,6 +56,7 @@ def _living(connection: Connection, visitor: Visitor, run: Run) -> dict[str, Any
     return {
         "run": run,
         "now": visitor.here.shift.clock(),
+        "carried": carried(connection, run),
         "told": audit_rows.recent(connection, object_id=run.id, limit=20)[::-1],
         "lines": keepings.lines_of(connection, run.id, LINES),
         "artifacts": keepings.artifacts_of(connection, run.id)[:LISTED_FINDINGS],

@@ -1,5 +1,6 @@
 """What an effect run is carried out with: the approved plan, its job's remedy, and the entry that it is about."""
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -107,6 +108,8 @@ def _find(shift: Shift, run: Run) -> Found | Refusal:
     approval, row = ask(shift, rows)
     if approval is None or row is None or approval.digest != run.plan:
         return Refusal(code="not_approved", why="no approval is on record for the plan of this run")
+    if hashlib.sha256(row.content).hexdigest() != run.plan:
+        return Refusal(code="seal_broken", why="the bytes of the plan in the ledger are not those that were approved")
     job = shift.jobs[run.job]
     if not hasattr(job.remedy, "apply"):
         return Refusal(code="no_remedy", why=f"{job.name} cannot carry anything out any more")

@@ -11,6 +11,7 @@ from notifications.message import Message, MessageKind
 from notifications.routes import Announce, announce
 from worker import seal
 from worker.flow.authorizing import deciders
+from worker.flow.runbooks import RUNBOOKS
 from worker.ledger import approvals, keepings, plans, runs, telling
 from worker.records import Approval, ApprovalState, OutboxRow, PlanRow, Run
 from worker.relay.messages.followers import follow, recipient
@@ -92,7 +93,14 @@ def request_facts(turn: Turn, connection: Connection, approval: Approval, run: R
         digest=approval.digest,
         run_id=approval.run_id,
         mended=Mended(run_id=run.id, verdict=run.verdict or "ended", summary=run.summary) if run else None,
+        code=_code(connection, approval, run),
     )
+
+
+def _code(connection: Connection, approval: Approval, run: Run | None) -> str | None:
+    """Of its run, which may have been refused before its first step, or else of the request itself."""
+    ended = run or (runs.get(connection, approval.effect_run_id) if approval.effect_run_id else None)
+    return next((code for code in (ended.reason if ended else None, approval.state) if code in RUNBOOKS), None)
 
 
 def _simulation(turn: Turn, connection: Connection, plan: PlanRow) -> str:
@@ -129,7 +137,7 @@ def _ask_people(turn: Turn, row: OutboxRow, message: Message, approval: Approval
     for person in asked:
         to = recipient(person)
         own = [name for name in turn.routing.personal if turn.channels.reaches(name, to)]
-        if not own:
+        if not own and turn.routing.personal:
             log.warning("decider_unreachable", approval_id=approval.id, person=person.name)
         for name in own:
             said = _threaded(turn, for_person(message, to), approval.id, place_of(name, to.name))

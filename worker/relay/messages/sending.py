@@ -35,7 +35,7 @@ log = structlog.get_logger("nightshift.messages")
 class Sender:
     """`send` returns once every channel had its turn."""
 
-    pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(8, thread_name_prefix="nightshift-message"))
+    pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(32, thread_name_prefix="nightshift-message"))
 
     def send(self, turn: Turn) -> None:
         by_channel: dict[str, list[Intent]] = defaultdict(list)
