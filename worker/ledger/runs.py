@@ -239,13 +239,18 @@ def resolve(tx: Connection, run_id: str, *, state: RunState, reason: str, summar
     return tx.execute(statement.values(values)).rowcount == 1
 
 
+_INSERT = insert(RUNS)
+
+
 def insert_runs(tx: Connection, runs: Sequence[Run]) -> None:
     """Write new runs, all columns."""
     if runs:
-        tx.execute(
-            insert(RUNS),
-            [{c.name: getattr(run, c.name) for c in RUNS.c} for run in runs],
-        )
+        tx.execute(_INSERT, [values(run) for run in runs])
+
+
+def values(run: Run) -> dict[str, Any]:
+    """By column."""
+    return {column.name: getattr(run, column.name) for column in RUNS.c}
 
 
 def get(connection: Connection, run_id: str) -> Run | None:

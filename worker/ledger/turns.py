@@ -1,4 +1,4 @@
-"""The turns of a run that need no look in between: taken, and ended with nothing to tell of. Each writes all that goes with
+"""The turns of a run that need no look in between: queued, taken, ended with nothing to tell of. Each writes all that goes with
 it: the run, its audit row, its batch, whom the outbox is to tell.
 
 On PostgreSQL a turn is one statement, a transaction of its own (`Ledger.turn`) and one trip instead of four or ten. SQLite has
@@ -25,15 +25,18 @@ from sqlalchemy import (
     union_all,
     update,
 )
+from sqlalchemy.dialects import postgresql
 
 from worker.ledger import audit_rows, batches, outbox, runs
 from worker.ledger.rows import record
-from worker.ledger.tables import AUDIT, BATCHES, FINDINGS, OUTBOX, RUNS
+from worker.ledger.tables import AUDIT, BATCHES, FINDINGS, OUTBOX, RUNS, STATE
 from worker.ledger.types import JSON_TYPE, Instant
 from worker.records import Actor, ActorKind, AuditEntry, Batch, FindingState, Run, RunKind, Topic
 
 _AT = bindparam("told_at", type_=Instant())
 _BY = bindparam("told_by", type_=AUDIT.c.actor.type)
+_FACTS = bindparam("told_facts", type_=JSON_TYPE)
+_OUTBOX_COLUMNS = ["topic", "subject", "payload", "attempts", "not_before", "created_at"]
 
 
 def _audit_row(
@@ -46,6 +49,51 @@ def _audit(*rows: Select[Any]) -> CTE:
     """One statement for all rows: those of several would be numbered in any order."""
     columns = ["at", "actor", "verb", "object_kind", "object_id", "facts"]
     return insert(AUDIT).from_select(columns, union_all(*rows), include_defaults=False).cte("audited")
+
+
+_MADE = (
+    postgresql.insert(BATCHES)
+    .from_select(
+        list(BATCHES.c.keys()),
+        select(*(STATE.c.epoch if c.name == "epoch" else bindparam(f"batch_{c.name}", type_=c.type) for c in BATCHES.c)),
+        include_defaults=False,
+    )
+    .on_conflict_do_nothing()
+    .returning(BATCHES.c.id, BATCHES.c.epoch)
+    .cte("made")
+)
+_QUEUED = (
+    insert(RUNS)
+    .from_select(
+        list(RUNS.c.keys()),
+        select(*(_MADE.c.epoch if c.name == "epoch" else bindparam(f"run_{c.name}", type_=c.type) for c in RUNS.c)),
+        include_defaults=False,
+    )
+    .cte("queued")
+)
+_BELL = (literal(Topic.BELL.value), bindparam("run_id", type_=RUNS.c.id.type), literal({}, JSON_TYPE), literal(1))
+_RUNG = (
+    insert(OUTBOX)
+    .from_select(
+        _OUTBOX_COLUMNS,
+        select(*_BELL, bindparam("again_at", type_=Instant()), _AT).select_from(_MADE),
+        include_defaults=False,
+    )
+    .cte("rung")
+)
+_QUEUE = select(_MADE.c.epoch).add_cte(_QUEUED, _RUNG, _audit(_audit_row(literal("batch.queued"), "batch", _MADE.c.id, _FACTS)))
+
+
+def queue_one(tx: Connection, batch: Batch, run: Run, told: AuditEntry, *, again_at: datetime) -> int | None:
+    """On PostgreSQL: write a batch of one run, its bell, which the caller rings and which is due again then, and its audit row.
+
+    Returns the ledger's epoch, which both have; None: the batch's key is taken.
+    """
+    values = {f"batch_{name}": value for name, value in batches.values(batch).items()}
+    values |= {f"run_{name}": value for name, value in runs.values(run).items()}
+    audit = {"told_at": told.at, "told_by": told.actor, "told_facts": dict(told.facts), "again_at": again_at}
+    row = tx.execute(_QUEUE, values | audit).first()
+    return row.epoch if row else None
 
 
 _CLAIMED = runs.CLAIM.cte("claimed")
@@ -89,7 +137,7 @@ _COUNTED = (
     .cte("counted")
 )
 _AUDITED = _audit(
-    _audit_row(bindparam("told_verb", type_=AUDIT.c.verb.type), "run", _FINISHED.c.id, bindparam("told_facts", type_=JSON_TYPE)),
+    _audit_row(bindparam("told_verb", type_=AUDIT.c.verb.type), "run", _FINISHED.c.id, _FACTS),
     _audit_row(
         literal("batch.ended"),
         "batch",
@@ -108,7 +156,7 @@ def _put(topic: Topic, wanted: ColumnElement[bool]) -> Select[Any]:
 _TOLD = (
     insert(OUTBOX)
     .from_select(
-        ["topic", "subject", "payload", "attempts", "not_before", "created_at"],
+        _OUTBOX_COLUMNS,
         union_all(_put(Topic.CALLBACK, _COUNTED.c.callback.is_not(None)), _put(Topic.PING, _COUNTED.c.schedule.is_not(None))),
         include_defaults=False,
     )
