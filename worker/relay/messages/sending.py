@@ -123,7 +123,7 @@ def _not_delivered(turn: Turn, delivery: DeliveryRow, error: ChannelError, inten
     for intent in intents:
         turn.failed[intent.row.id] = why
         if final:
-            turn.given_up[intent.row.id].add(intent.place)
+            turn.given_up[intent.row.id].add(intent.pursuit)
         elif error.retry_after_seconds is not None:
             turn.not_before[intent.row.id] = at + timedelta(seconds=error.retry_after_seconds)
 

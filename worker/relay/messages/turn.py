@@ -35,6 +35,11 @@ class Intent:
         """Where a message arrives at most once: the channel, or the person by it."""
         return place_of(self.channel, self.message.to.name if self.message.to else None)
 
+    @property
+    def pursuit(self) -> str:
+        """What is given up when it never will succeed: an edit apart from the message, which may still arrive."""
+        return self.place if self.amends is None else f"{self.place}, edit"
+
 
 def place_of(channel: str, person: str | None) -> str:
     """`mail`, `mail>ana`."""
@@ -42,7 +47,7 @@ def place_of(channel: str, person: str | None) -> str:
 
 
 def given_up(row: OutboxRow) -> set[str]:
-    """Places where trying again is pointless, by earlier attempts."""
+    """Where trying again is pointless, by earlier attempts: see `Intent.pursuit`."""
     names = row.payload.get("given_up", [])
     return {str(name) for name in names} if isinstance(names, list) else set()
 
@@ -64,7 +69,7 @@ class Turn:
     told: set[int] = field(default_factory=set)
     """Rows whose finding was told: another telling may be due some day."""
     given_up: dict[int, set[str]] = field(default_factory=lambda: defaultdict(set))
-    """By row: places for which trying again is pointless."""
+    """By row: where trying again is pointless."""
 
     @property
     def routing(self) -> RoutesConfig:
@@ -72,7 +77,7 @@ class Turn:
 
     def intend(self, intent: Intent) -> None:
         """Say it in this step, unless it was said there before or never will be."""
-        if intent.place not in given_up(intent.row) and not self._sent(intent.message.id, intent.place):
+        if intent.pursuit not in given_up(intent.row) and not self._sent(intent.message.id, intent.place):
             self.intents.append(intent)
 
     def quiet_until(self) -> datetime | None:
