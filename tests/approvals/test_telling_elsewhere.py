@@ -155,7 +155,7 @@ def test_a_message_that_somebody_deleted_is_not_edited_and_its_thread_is_told(ro
     assert {(posted.thread, posted.text) for posted in slack.posted} == {
         (first.ts, "Approved by bo: write 1 slots") for first in firsts
     }
-    edits = [row for row in room.deliveries(approval.id) if row.message_id.endswith("-amended")]
+    edits = [row for row in room.deliveries(approval.id) if row.channel.endswith(", edit")]
     assert {(row.state, row.attempts) for row in edits} == {(DeliveryState.FAILED, 1)}
     assert room.left() == 0
 

@@ -36,8 +36,8 @@ class Intent:
         return place_of(self.channel, self.message.to.name if self.message.to else None)
 
     @property
-    def pursuit(self) -> str:
-        """What is given up when it never will succeed: an edit apart from the message, which may still arrive."""
+    def delivered_as(self) -> str:
+        """The channel of its delivery. An edit is one apart: it counts against no cap, and may fail where a message arrives."""
         return self.place if self.amends is None else f"{self.place}, edit"
 
 
@@ -47,7 +47,7 @@ def place_of(channel: str, person: str | None) -> str:
 
 
 def given_up(row: OutboxRow) -> set[str]:
-    """Where trying again is pointless, by earlier attempts: see `Intent.pursuit`."""
+    """Where trying again is pointless, by earlier attempts: see `Intent.delivered_as`."""
     names = row.payload.get("given_up", [])
     return {str(name) for name in names} if isinstance(names, list) else set()
 
@@ -77,7 +77,7 @@ class Turn:
 
     def intend(self, intent: Intent) -> None:
         """Say it in this step, unless it was said there before or never will be."""
-        if intent.pursuit not in given_up(intent.row) and not self._sent(intent.message.id, intent.place):
+        if intent.delivered_as not in given_up(intent.row) and not self._sent(intent.message.id, intent.delivered_as):
             self.intents.append(intent)
 
     def quiet_until(self) -> datetime | None:
@@ -87,6 +87,6 @@ class Turn:
             return None
         return QuietHours(zone=quiet.timezone, start=quiet.start, end=quiet.end).quiet_until(self.now)
 
-    def _sent(self, message_id: str, place: str) -> bool:
+    def _sent(self, message_id: str, channel: str) -> bool:
         with self.shift.ledger.read() as connection:
-            return telling.was_sent(connection, message_id, place)
+            return telling.was_sent(connection, message_id, channel)
