@@ -1,7 +1,9 @@
 """Who is told of a request, by which link, and how it goes on; over a real mail server."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -148,6 +150,22 @@ def test_two_relays_tell_once(room: Mailroom) -> None:
     other.step()
     assert len(mails) == 3
     assert room.after(HOUR) == []
+
+
+def test_many_relays_at_once_tell_each_once(ward: Ward, server: MailServer) -> None:
+    ward.rig.clock.now = TUESDAY
+    doors = {f"door{n}": door(ward.folder).model_copy(update={"name": f"door{n}"}) for n in range(8)}
+    ward.change(tables={"slots": doors})
+    ward.rig.look("slots")
+    room = Mailroom(ward, server, routes(server, {"channels": ["mail"], "match": {"severity": "critical"}}))
+    relays = [MessageRelay(ward.rig.shift, lambda: room.config, lambda: CONSOLE) for _ in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        for done in [pool.submit(relay.step) for relay in relays]:
+            done.result()
+    assert Counter(str(mail["To"]) for mail in server.mails) == {"bo@example.com": 8, "cy@example.com": 8}
+    assert len({str(mail["Message-ID"]) for mail in server.mails}) == 16
+    assert all(open_link(ward.rig.shift, tokens_in(text_of(mail))[0]) for mail in server.mails)
+    assert room.left() == 0
 
 
 def test_a_proposal_gives_nobody_a_link_and_says_that_nothing_is_done(room: Mailroom) -> None:

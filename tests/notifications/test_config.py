@@ -149,7 +149,11 @@ def test_what_an_outsiders_channel_accepts_is_checked_as_well() -> None:
     [
         ("[chanels]", "chanels", "Extra inputs are not permitted"),
         ('[channels.x]\nhost = "a"', "channels.x.kind", "Field required"),
-        ('[channels.x]\nkind = "fax"', "channels.x.kind", "unknown kind of channel 'fax'; accepted: console, email, slack, webhook"),
+        (
+            '[channels.x]\nkind = "fax"',
+            "channels.x.kind",
+            "unknown kind of channel 'fax'; accepted: console, email, slack, webhook",
+        ),
         (
             '[channels.x]\nkind = "no.such:Thing"',
             "channels.x.kind",

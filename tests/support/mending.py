@@ -4,6 +4,7 @@ One line, one effect: `VALUE KEY`, written by a single append, so that a file te
 """
 
 import os
+import signal
 import time
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
@@ -30,6 +31,8 @@ from tasks.model import (
 
 SCRIPT = 'sleep "$1"; printf "%s %s\\n" "$3" "$4" >> "$5"; sleep "$2"'
 """What a slow step runs: `sh -c SCRIPT sh BEFORE AFTER VALUE KEY FILE`."""
+DIES = "MENDING_DIES"
+"""Environment variable of a worker that is to die in mid-step: `claimed` a step, or `wrote`."""
 COMMAND_TIMEOUT = timedelta(seconds=60)
 
 
@@ -197,7 +200,13 @@ def _commit(entry: Slots) -> str:
     return path.read_text() if path.exists() else "none"
 
 
+def _die(moment: str) -> None:
+    if os.environ.get(DIES) == moment:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
 def _do(ctx: ApplyContext, entry: Slots, slot: str, value: int, *, refuse: bool) -> None:
+    _die("claimed")
     if entry.by_command:
         _by_command(ctx, entry, slot, value, refuse=refuse)
         return
@@ -205,6 +214,7 @@ def _do(ctx: ApplyContext, entry: Slots, slot: str, value: int, *, refuse: bool)
     if refuse:
         raise StepFailed(f"slot {slot} takes no {value}")
     write(entry.folder, slot, value, ctx.idempotency_key)
+    _die("wrote")
     time.sleep(entry.after_seconds)
 
 
@@ -227,6 +237,7 @@ def _by_command(ctx: ApplyContext, entry: Slots, slot: str, value: int, *, refus
         outlives=entry.outlives,
     )
     result = ctx.commands.run(command, cancelled=ctx.cancelled)
+    _die("wrote")
     if result.exit_code != 0:
         raise StepFailed(f"the command for slot {slot} ended with {result.exit_code} ({result.ended_by})")
 

@@ -34,6 +34,10 @@ def why_not(estate: Estate, approval: Approval, name: str) -> Forbidden | None:
         return Forbidden(f"{name} has no role that decides on {where}", code="not_a_decider")
     if approval.people and name not in approval.people:
         return Forbidden(f"rule {approval.rule!r} lets {', '.join(approval.people)} decide, not {name}", code="not_a_decider")
+    rule = estate.policy.rule(approval.rule)
+    if rule is not None and rule.people and name not in rule.people:
+        told = f"rule {rule.name!r} lets {', '.join(rule.people)} decide by now, not {name}"
+        return Forbidden(told, code="not_a_decider")
     if name in approval.requesters:
         return Forbidden(f"{name} asked for the run that led here: somebody else must decide", code="self_approval")
     return None

@@ -41,11 +41,13 @@ class Detail:
     steps: int
     value: int
     reasons: int
+    width: int
+    """Characters of a line."""
 
 
-FULL = Detail(lines=120, steps=12, value=400, reasons=20)
-SHORT = Detail(lines=30, steps=5, value=120, reasons=8)
-LEAST = Detail(lines=8, steps=2, value=60, reasons=3)
+FULL = Detail(lines=120, steps=12, value=400, reasons=20, width=300)
+SHORT = Detail(lines=30, steps=5, value=120, reasons=8, width=160)
+LEAST = Detail(lines=8, steps=2, value=60, reasons=3, width=80)
 
 
 @router.get("/approvals", response_class=HTMLResponse)

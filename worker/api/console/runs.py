@@ -6,14 +6,14 @@ from fastapi import APIRouter, Form, Response
 from fastapi.responses import HTMLResponse
 from sqlalchemy import Connection
 
-from worker.api.carried import carried
+from worker.api.carried import Carried, carried
 from worker.api.console.page import Acts, Looks, Visitor, back_to
 from worker.api.console.render import render
 from worker.api.reading import RunFilter, visible_findings, visible_run, visible_runs
-from worker.flow import verbs
+from worker.flow import undoing, verbs
 from worker.ledger import audit_rows, batches, keepings
 from worker.ledger.findings import OPEN_STATES
-from worker.records import FindingKind, FindingState, Run, RunState
+from worker.records import FindingKind, FindingState, Run, RunState, Verdict
 
 PAGE = 40
 LINES = 60
@@ -39,7 +39,9 @@ def run_page(visitor: Looks, run_id: str) -> HTMLResponse:
         members = _living(connection, visitor, run) | {"batch": batches.get(connection, run.batch_id)}
     may_cancel = not run.state.terminal and caller.may("run", run.job, run.environment)
     may_resolve = run.state is RunState.NEEDS_ATTENTION and caller.may("resolve", run.job, run.environment)
-    return visitor.page("run.html", **members, may_cancel=may_cancel, may_resolve=may_resolve, refresh=not run.state.terminal)
+    may_undo = _undoable(run, members["carried"]) and caller.may("ask", run.job, run.environment)
+    mays = {"may_cancel": may_cancel, "may_resolve": may_resolve, "may_undo": may_undo}
+    return visitor.page("run.html", **members, **mays, refresh=not run.state.terminal)
 
 
 @router.get("/{run_id}/live", response_class=HTMLResponse)
@@ -85,7 +87,20 @@ def resolve(
     return back_to(f"/runs/{run_id}")
 
 
-def _require(visitor: Visitor, run_id: str, verb: Literal["run", "resolve"]) -> None:
+@router.post("/{run_id}/undo")
+def undo(visitor: Acts, run_id: str, reason: Annotated[str, Form(max_length=500)] = "") -> Response:
+    """To the request that people decide on."""
+    _require(visitor, run_id, "ask")
+    approval = undoing.undo(visitor.here.shift, run_id, visitor.caller.actor, reason)
+    return back_to(f"/approvals/{approval.id}")
+
+
+def _undoable(run: Run, done: Carried | None) -> bool:
+    ended = run.state.terminal and run.state is not RunState.NEEDS_ATTENTION and run.verdict is not Verdict.ROLLED_BACK
+    return ended and done is not None and bool(done.applied)
+
+
+def _require(visitor: Visitor, run_id: str, verb: Literal["run", "resolve", "ask"]) -> None:
     with visitor.here.shift.ledger.read() as connection:
         run = visible_run(connection, visitor.caller, run_id)
     visitor.caller.require(verb, run.job, run.environment)

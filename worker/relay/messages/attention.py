@@ -19,7 +19,7 @@ def consider(turn: Turn, row: OutboxRow) -> None:
         return
     message = attention_message(run, str(row.payload["message_id"]), turn)
     names = {name for route in turn.routing.routes for name in route.channels} or set(turn.routing.digest.channels)
-    asked = follow(turn, row, message, run.approval_id) if run.approval_id else set()
+    asked = follow(turn, row, message, run.approval_id, amend=False) if run.approval_id else set()
     for name in sorted(names - asked):
         turn.intend(Intent(row=row, channel=name, message=message, about=run.approval_id))
 

@@ -27,8 +27,7 @@ def follow(turn: Turn, row: OutboxRow, message: Message, approval_id: str, *, sp
             continue
         said = for_person(message, recipient(person)) if person else message
         if amend and reference is not None and turn.channels.amends(channel):
-            amendment = replace(said, id=f"{said.id}-amended")
-            turn.intend(Intent(row=row, channel=channel, message=amendment, about=approval_id, amends=reference))
+            turn.intend(Intent(row=row, channel=channel, message=said, about=approval_id, amends=reference))
         if speak:
             turn.intend(Intent(row=row, channel=channel, message=replace(said, reply_to=reference), about=approval_id))
     return set(told)

@@ -90,7 +90,7 @@ def _deliver(turn: Turn, message: Message, intents: Sequence[Intent]) -> None:
     subject = first.about or first.row.subject
     with ledger.transaction() as tx:
         delivery = telling.begin_delivery(
-            tx, message_id=message.id, kind=message.kind, channel=first.place, subject=subject, at=turn.shift.clock()
+            tx, message_id=message.id, kind=message.kind, channel=first.delivered_as, subject=subject, at=turn.shift.clock()
         )
     try:
         proof = _handed_over(turn, first, message)
@@ -123,7 +123,7 @@ def _not_delivered(turn: Turn, delivery: DeliveryRow, error: ChannelError, inten
     for intent in intents:
         turn.failed[intent.row.id] = why
         if final:
-            turn.given_up[intent.row.id].add(intent.place)
+            turn.given_up[intent.row.id].add(intent.delivered_as)
         elif error.retry_after_seconds is not None:
             turn.not_before[intent.row.id] = at + timedelta(seconds=error.retry_after_seconds)
 
