@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
 from html import unescape
@@ -19,7 +19,7 @@ from worker.api import create_app
 from worker.flow.linking import mint
 from worker.flow.nights import join_night
 from worker.flow.signing_in import make_login_link
-from worker.ledger import people
+from worker.ledger import approvals, people
 from worker.ledger.rows import new_id
 from worker.ledger.tables import METADATA
 from worker.records import ActorKind, Approval, TokenRow
@@ -105,6 +105,14 @@ class Hall:
                 for table in METADATA.sorted_tables
                 if table.name not in without
             }
+
+
+def copy_of(ward: Ward, approval: Approval, number: int) -> Approval:
+    """Another pending request for the same plan, as if it were of another subject."""
+    copy = replace(approval, id=new_id(), subject=f"{approval.subject} {number}")
+    with ward.rig.ledger.transaction() as tx:
+        approvals.insert_approval(tx, copy)
+    return copy
 
 
 def form_of(page: str, approval: Approval | None = None) -> dict[str, str]:

@@ -13,7 +13,7 @@ from urllib.parse import urlencode, urlsplit
 import httpx
 import pytest
 
-from tests.approvals.kit import COUNTING, Hall, page_of, yes
+from tests.approvals.kit import COUNTING, Hall, copy_of, page_of, yes
 from tests.approvals.ward import PIN, PROD, Ward, person, pin_hash
 from worker.api.auth import COOKIE
 from worker.configuration import Person
@@ -109,7 +109,7 @@ def forged_cookie(hall: Hall, approval: Approval) -> None:
 
 def cookie_of_another_approval(hall: Hall, approval: Approval) -> None:
     client, said = form(hall, approval)
-    other = another(hall.ward)
+    other = copy_of(hall.ward, approval, 2)
     hall.freeze_picture()
     ours = client.cookies[f"nightshift_link_{approval.id}"]
     headers = {"Cookie": f"nightshift_link_{other.id}={ours}"}

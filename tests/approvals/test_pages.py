@@ -2,19 +2,17 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import httpx
 import pytest
 from sqlalchemy import update
 
-from tests.approvals.kit import Hall, decide_on, form_of, page_of, text_of
+from tests.approvals.kit import Hall, copy_of, decide_on, form_of, page_of, text_of
 from tests.approvals.ward import PIN, PROD, Ward, person, rule
 from worker.flow.verbs import freeze, kill
-from worker.ledger import approvals, plans
+from worker.ledger import plans
 from worker.ledger.approval_tables import APPROVALS, PLANS
-from worker.ledger.rows import new_id
 from worker.ledger.tables import ARTIFACTS
 from worker.policy import Freeze, Policy
 from worker.records import Actor, ActorKind, Approval, ApprovalState, RunState
@@ -300,7 +298,7 @@ def test_a_repair_is_taken_back_only_by_a_request_that_people_decide_on(hall_her
 def test_the_list_is_filtered_by_state_and_comes_in_pages(hall_here: Hall) -> None:
     ward = hall_here.ward
     first = ward.ask()
-    copies = [_copy(ward, first, number) for number in range(45)]
+    copies = [copy_of(ward, first, number) for number in range(45)]
     client = hall_here.signed_in()
     page = client.get("/approvals").text
     shown = re.findall(r'href="/approvals/([0-9a-f-]{36})"', page)
@@ -392,10 +390,3 @@ def rewrite(ward: Ward, approval: Approval, *, text: str, title: str = "", summa
         tx.execute(update(PLANS).values(irreversible=list(irreversible), **({"summary": summary} if summary else {})))
         if title:
             tx.execute(update(APPROVALS).values(title=title))
-
-
-def _copy(ward: Ward, approval: Approval, number: int) -> Approval:
-    copy = replace(approval, id=new_id(), subject=f"{approval.subject} {number}")
-    with ward.rig.ledger.transaction() as tx:
-        approvals.insert_approval(tx, copy)
-    return copy

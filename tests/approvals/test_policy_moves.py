@@ -5,7 +5,8 @@ from datetime import timedelta
 import pytest
 
 from tasks.context import Entry
-from tests.approvals.ward import PROD, Ward, door, rule
+from tests.approvals.ward import PROD, Ward, door, person, rule
+from worker.cli import standing
 from worker.flow.authorizing import deciders
 from worker.flow.errors import Forbidden
 from worker.policy import Freeze, Policy, Rule
@@ -99,3 +100,11 @@ def test_no_more_than_the_share_of_entries_is_changed_in_a_day(ward_here: Ward) 
     assert outcome.reason == "blast_radius"
     changed = [name for name in "abc" if ward_here.lines(name)]
     assert changed == [first.entry]
+
+
+def test_the_doctor_names_requests_that_nobody_is_left_to_decide_on(ward_here: Ward) -> None:
+    approval = ward_here.ask()
+    assert list(standing._stranded(ward_here.rig.shift)) == []
+    ward_here.change(people=(person("ana"), person("bo", pin=False), person("cy", "viewer")))
+    (remark,) = standing._stranded(ward_here.rig.shift)
+    assert remark.found == f"nobody may decide on {approval.id[-12:]}"

@@ -85,6 +85,9 @@ def _refuse_in_vain(opened: Shift, approval: Approval, person: str) -> None:
     if approval.state is not ApprovalState.PENDING:
         by = f" by {approval.ended_by}" if approval.ended_by else ""
         raise Refused(f"approval {approval.id} is {approval.state}{by}: nothing is to be decided any more", code="not_pending")
+    if approval.mode != "execute":
+        told = f"approval {approval.id} is only proposed: there is no yes to give; `nightshift dismiss` puts it away"
+        raise Refused(told, code="propose_only")
     if (refusal := why_not(opened.estate(), approval, person)) is not None:
         raise refusal
 

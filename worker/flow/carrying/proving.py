@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from tasks.errors import Cancelled
 from tasks.model import Json, Plan, Receipt, Step, Verification, VerificationVerdict
 from worker.flow.carrying.checking import as_end, stopped
-from worker.flow.carrying.endings import End, Ending, needs_attention, so_far
+from worker.flow.carrying.endings import End, Ending, needs_attention
 from worker.flow.carrying.stepping import in_order, take
 from worker.flow.carrying.work import Work
 from worker.flow.masking import masked, masked_text
@@ -97,7 +97,7 @@ def _roll_back(work: Work, seen: Seen, reverse: list[Step]) -> End:
     both = [seen.facts(), again.facts()]
     if not again.verified:
         why = f"{seen.said.verdict}: {seen.said.detail}; taking it back is {again.said.verdict}: {again.said.detail}"
-        told = f"{why}; {so_far(work.effects())}"
+        told = f"{why}; {work.so_far()}"
         return needs_attention(work.run, "rollback_failed", told, verdict=Verdict(seen.said.verdict), seen=both)
     return Ending(
         state=RunState.FAILED,
@@ -110,9 +110,8 @@ def _roll_back(work: Work, seen: Seen, reverse: list[Step]) -> End:
 
 
 def _not_verified(work: Work, seen: Seen) -> Ending:
-    begun = work.effects()
-    failed = next((effect for effect in begun if effect.outcome is EffectOutcome.FAILED), None)
-    why = f"{seen.said.verdict}: {seen.said.detail}; {so_far(begun)}"
+    failed = next((effect for effect in work.effects() if effect.outcome is EffectOutcome.FAILED), None)
+    why = f"{seen.said.verdict}: {seen.said.detail}; {work.so_far()}"
     if failed is not None:
         why = f"step {failed.step} failed: {failed.detail}; {why}"
     reason = "step_failed" if failed is not None else str(seen.said.verdict)

@@ -12,7 +12,7 @@ from tasks.context import Context, Entry
 from tasks.job import Job, Params, Remedy
 from tasks.model import Plan, Receipt, Step
 from worker.flow import looking
-from worker.flow.carrying.endings import Ending, Refusal
+from worker.flow.carrying.endings import Ending, Refusal, so_far
 from worker.flow.desk import Desk, ask
 from worker.flow.errors import Invalid
 from worker.flow.pulse import Watch
@@ -61,8 +61,15 @@ class Work:
         wanted = {step.id for step in steps}
         return [receipt_of(e) for e in self.effects() if e.step in wanted and e.outcome is EffectOutcome.APPLIED]
 
+    def so_far(self) -> str:
+        """What is done and what is not, for a person."""
+        return so_far(self.effects(), self.planned())
+
+    def planned(self) -> list[str]:
+        return [step.id for step in self.plan.steps] if self.sealed is not None else []
+
     def refused(self, refusal: Refusal) -> Ending:
-        return refusal.ending(self.run, self.effects())
+        return refusal.ending(self.run, self.effects(), self.planned())
 
 
 def receipt_of(effect: Effect) -> Receipt:
