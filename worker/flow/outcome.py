@@ -1,7 +1,7 @@
 """Writing what became of a run: its state, findings, facts, artifacts, log lines, audit row, batch; one transaction."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from time import monotonic
@@ -19,10 +19,12 @@ from worker.flow.masking import masked_text
 from worker.flow.merging import Merge, merge
 from worker.flow.pulse import Watch
 from worker.flow.shift import Shift
-from worker.ledger import audit_rows, batches, findings, keepings, outbox, runs
+from worker.ledger import audit_rows, findings, keepings, outbox, runs, turns
 from worker.ledger.rows import new_id
-from worker.records import Actor, ActorKind, AuditEntry, Batch, Run, RunState, Topic, Verdict
+from worker.ledger.turns import close_if_last
+from worker.records import ActorKind, AuditEntry, Run, RunState, Topic, Verdict
 
+__all__ = ["Outcome", "close_if_last", "commit_once", "decide", "ended", "record", "write_findings"]
 log = structlog.get_logger("nightshift.outcome")
 
 _PATIENCE_SECONDS = 120.0
@@ -70,6 +72,8 @@ def record(shift: Shift, run: Run, selection: Selection, report: Report, watch: 
     Answers that no ledger takes (a job that gave a title of None) fail the run, and say so.
     """
     outcome = decide(run, report, watch)
+    if _is_quiet(outcome, report, watch, desk) and _ended_quietly(shift, run, outcome, report, watch):
+        return outcome
     try:
         commit_once(shift, run, _whole(shift, run, outcome, selection, report, watch, desk))
     except (LeaseLost, *_AWAY):
@@ -80,6 +84,26 @@ def record(shift: Shift, run: Run, selection: Selection, report: Report, watch: 
         outcome = _outcome(run, RunState.FAILED, Report(), reason="answers_refused", note=told)
         commit_once(shift, run, _bare(shift, run, outcome, watch))
     return outcome
+
+
+def _is_quiet(outcome: Outcome, report: Report, watch: Watch, desk: Desk) -> bool:
+    """Whether all that the run has to say is that all is well."""
+    kept = watch.said or desk.history.recorded or desk.artifacts.kept or report.proposals
+    return outcome.verdict is Verdict.OK and not kept
+
+
+def _ended_quietly(shift: Shift, run: Run, outcome: Outcome, report: Report, watch: Watch) -> bool:
+    """Whether that was written; if not, or if nobody knows, the long way finds out why."""
+    # The executor's time limit may strike here as well.
+    passing: tuple[type[BaseException], ...] = (Exception, *shift.interruptions)
+    told = ended(run, outcome, shift.clock(), by=f"{ActorKind.WORKER}:{run.worker}")
+    entries = {answer.entry for answer in report.answers}
+    try:
+        with shift.ledger.turn() as tx:
+            return turns.end_quietly(tx, run, entries, told, _said(outcome, report.counts(), watch))
+    except passing as error:
+        log.info("quiet_end_not_written", run_id=run.id, error=type(error).__name__)
+        return False
 
 
 def _whole(
@@ -140,18 +164,20 @@ def write_findings(tx: Connection, merged: Merge, now: datetime) -> None:
 
 
 def _finish(tx: Connection, run: Run, outcome: Outcome, counts: dict[str, int], watch: Watch) -> None:
-    mine = runs.finish(
-        tx,
-        run,
-        state=outcome.state,
-        verdict=outcome.verdict,
-        reason=outcome.reason,
-        summary=outcome.summary,
-        counts=counts,
-        progress=watch.progress,
-    )
+    mine = runs.finish(tx, run, **_said(outcome, counts, watch))
     if not mine:
         raise LeaseLost(f"run {run.id}: the lease of fence {run.fence} is over; its outcome is not written")
+
+
+def _said(outcome: Outcome, counts: Mapping[str, int], watch: Watch) -> runs.Finish:
+    return {
+        "state": outcome.state,
+        "verdict": outcome.verdict,
+        "reason": outcome.reason,
+        "summary": outcome.summary,
+        "counts": counts,
+        "progress": watch.progress,
+    }
 
 
 def commit_once(
@@ -198,20 +224,3 @@ def _committed_after_all(shift: Shift, run: Run, committed: Callable[[Connection
 def ended(run: Run, outcome: Outcome, at: datetime, *, by: str) -> AuditEntry:
     facts = {"job": run.job, "fence": run.fence, "reason": outcome.reason, "verdict": outcome.verdict, "summary": outcome.summary}
     return AuditEntry(at=at, actor=by, verb=f"run.{outcome.state}", object_kind="run", object_id=run.id, facts=facts)
-
-
-def close_if_last(tx: Connection, run: Run, now: datetime) -> Batch | None:
-    """Count the batch down; with its last run it ends, and whoever asked is told."""
-    batch = batches.run_ended(tx, run.batch_id)
-    if batch is None:
-        return None
-    actor = Actor(ActorKind.WORKER, run.worker or "ledger")
-    facts = {"runs": batch.total, "schedule": batch.schedule}
-    audit_rows.append(
-        tx, AuditEntry(at=now, actor=str(actor), verb="batch.ended", object_kind="batch", object_id=batch.id, facts=facts)
-    )
-    if batch.callback:
-        outbox.put(tx, Topic.CALLBACK, batch.id, at=now, not_before=now)
-    if batch.schedule:
-        outbox.put(tx, Topic.PING, batch.id, at=now, not_before=now)
-    return batch
