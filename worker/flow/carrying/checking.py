@@ -14,7 +14,7 @@ from worker.flow.errors import LeaseLost
 from worker.flow.shift import Estate
 from worker.ledger import approvals, effects, revisions
 from worker.policy import Allowed, Denied, Rule, assess, judge, within_blast_radius
-from worker.records import Approval, ApprovalState, Decision, Effect, LedgerState, RunState
+from worker.records import Approval, ApprovalState, Decision, Effect, EffectOutcome, LedgerState, RunState
 
 BLAST_WINDOW = timedelta(hours=24)
 
@@ -31,15 +31,30 @@ class _World:
 
 
 def check_again(work: Work) -> End | None:
-    """None: the yes still holds, and the brakes are off."""
+    """None: the yes still holds, and the brakes are off; or nothing is left to do but to look."""
     world = ask(work.shift, lambda connection: _read(work, connection))
-    estate = work.shift.estate(world.state.revision)
+    if work.sealed is not None and _all_tried(work, world.begun):
+        return None
+    estate = work.shift.estate(work.run.revision)
+    if (moved := configuration_moved(work, world.state, estate)) is not None:
+        return moved
     if (stop := stopped(work)) or (stop := brakes(work, world.state, estate)):
         return as_end(work, stop)
     for question in (_approved, _in_time, _entitled, _in_execute, _covered):
         if (refusal := question(work, world, estate)) is not None:
             return work.refused(refusal)
     return None
+
+
+def _all_tried(work: Work, begun: list[Effect]) -> bool:
+    outcomes = {effect.step: effect.outcome for effect in begun}
+    failed = EffectOutcome.FAILED in outcomes.values()
+    return failed or all(outcomes.get(step.id) is EffectOutcome.APPLIED for step in work.plan.steps)
+
+
+def configuration_moved(work: Work, state: LedgerState, estate: Estate) -> Held | None:
+    """The run was claimed under one revision: under another everything is looked at again, from the claim on."""
+    return None if state.revision == estate.revision == work.run.revision else Held("configuration_moved")
 
 
 def as_end(work: Work, stop: Refusal | Held) -> End:

@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from tasks.model import Json, Receipt, Step
-from worker.flow.carrying.checking import brakes, cancelled, mode_refuses, not_approved
+from worker.flow.carrying.checking import brakes, cancelled, configuration_moved, mode_refuses, not_approved
 from worker.flow.carrying.endings import Held, Refusal
 from worker.flow.carrying.work import Work
 from worker.flow.errors import LeaseLost
@@ -36,15 +36,15 @@ def intend(work: Work, step: Step) -> Refusal | Held | None:
     None: it is written. Raises `LeaseLost`.
     """
     at, process = work.shift.clock(), ourselves()
-    estate = work.shift.estate()
+    estate = work.shift.estate(work.run.revision)
 
     def write(tx: Connection) -> None:
         # The approval first, then the run: so does whoever revokes.
         approval = approvals.hold(tx, work.approval.id)
         run = _hold(work, tx)
         state = effects.hold_state(tx)
-        if state.revision != estate.revision:
-            raise _Stopped(Held("configuration_moved"))
+        if (moved := configuration_moved(work, state, estate)) is not None:
+            raise _Stopped(moved)
         refusal = not_approved(approval) or (cancelled(run.cancel_requested_by) if run.cancel_requested_by else None)
         if (stop := brakes(work, state, estate) or refusal or mode_refuses(work, estate)) is not None:
             raise _Stopped(stop)
@@ -60,6 +60,7 @@ def intend(work: Work, step: Step) -> Refusal | Held | None:
         commit_once(work.shift, work.run, write, committed)
     except _Stopped as stopped:
         return stopped.why
+    work.desk.log.info("step_begun", step=step.id, action=step.action, target=step.target)
     return None
 
 
@@ -91,6 +92,7 @@ def conclude(work: Work, step: Step, outcome: EffectOutcome, receipt: Receipt | 
     except LeaseLost:
         _leave_word(work, step, at, facts)
         raise
+    work.desk.log.info("step_ended", step=step.id, outcome=outcome, detail=detail)
 
 
 def _hold(work: Work, tx: Connection) -> Run:

@@ -43,7 +43,8 @@ def in_order(steps: Sequence[Step]) -> list[Step]:
 
 def take(work: Work, steps: Sequence[Step]) -> End | None:
     """Each step that has no outcome yet, up to the first that fails. None: looking again decides."""
-    for step in steps:
+    for number, step in enumerate(steps):
+        work.watch.show(number, len(steps), step.id)
         outcomes = work.outcomes()
         if outcomes.get(step.id) is EffectOutcome.APPLIED:
             continue
@@ -52,6 +53,7 @@ def take(work: Work, steps: Sequence[Step]) -> End | None:
         done = _take_one(work, step)
         if done is not EffectOutcome.APPLIED:
             return None if isinstance(done, EffectOutcome) else done
+    work.watch.show(len(steps), len(steps), "looking again")
     return None
 
 
