@@ -54,8 +54,9 @@ def show_approval(text: str, *, as_json: bool) -> None:
 
 def dossier_of(opened: Shift, approval: Approval) -> Dossier:
     """The request with all that belongs to it."""
+    estate = opened.estate()
     with opened.ledger.read() as connection:
-        return dossier(opened, connection, approval)
+        return dossier(estate, connection, approval)
 
 
 def show_request(found: Dossier) -> None:

@@ -13,6 +13,9 @@ from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import DBAPIError
 
 BUSY_TIMEOUT_MS = 10_000
+OVERFLOW = 40
+"""Connections beyond the pool's: each of the gateway's 40 threads may ask for a second one while it holds its first, and
+with fewer than 41 in all they could wait for each other."""
 _LOOK_OFTEN_SECONDS, _LOOK_EVERY_SECONDS = 0.05, 0.0003
 
 
@@ -91,6 +94,7 @@ class Ledger:
         return create_engine(
             self.url,
             pool_size=self._pool_size,
+            max_overflow=OVERFLOW,
             pool_pre_ping=False,
             hide_parameters=True,
             connect_args={"connect_timeout": 10, "application_name": "nightshift"},
@@ -102,6 +106,7 @@ class Ledger:
         engine = create_engine(
             self.url,
             pool_size=self._pool_size,
+            max_overflow=OVERFLOW,
             # An error is logged: what the statement was given does not belong there.
             hide_parameters=True,
             connect_args={"timeout": BUSY_TIMEOUT_MS / 1000},

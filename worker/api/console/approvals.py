@@ -120,7 +120,7 @@ def decision_page(viewer: Viewer, problem: ProblemError | None = None, said: tup
 
 def dossier_for(viewer: Viewer) -> Dossier:
     with viewer.here.shift.ledger.read() as connection:
-        return dossier(viewer.here.shift, connection, approval_for(viewer, connection))
+        return dossier(viewer.estate, connection, approval_for(viewer, connection))
 
 
 def approval_for(viewer: Viewer, connection: Connection) -> Approval:
@@ -136,17 +136,17 @@ def approval_for(viewer: Viewer, connection: Connection) -> Approval:
 
 def _frame(viewer: Viewer, found: Dossier) -> dict[str, object]:
     approval, now = found.approval, viewer.here.shift.clock()
-    estate = viewer.here.shift.estate()
     open_to_decide = approval.state is ApprovalState.PENDING and approval.mode == "execute" and approval.expires_at > now
+    refusal = _why_not(viewer, found) if open_to_decide else None
     return {
         "viewer": viewer,
         "found": found,
         "approval": approval,
         "now": now,
-        "window": estate.policy.frozen(approval.environment, now),
-        "mode_now": estate.mode(approval.environment),
-        "why_not": _why_not(viewer, found) if open_to_decide else None,
-        "may_decide": open_to_decide and _why_not(viewer, found) is None,
+        "window": viewer.estate.policy.frozen(approval.environment, now),
+        "mode_now": viewer.estate.mode(approval.environment),
+        "why_not": refusal,
+        "may_decide": open_to_decide and refusal is None,
         "may_dismiss": _may(viewer, approval, "mute") and approval.mode == "propose" and approval.state is ApprovalState.PENDING,
         "may_revoke": _may(viewer, approval, "operate") and not approval.state.terminal,
         "may_see_runs": viewer.visitor is not None and _may_read(viewer, approval),
@@ -159,7 +159,7 @@ def _why_not(viewer: Viewer, found: Dossier) -> str | None:
         return "You have decided on this."
     if any(decision.person == viewer.person for decision in found.decisions):
         return "You have decided on this."
-    refusal = why_not(viewer.here.shift.estate(), found.approval, viewer.person)
+    refusal = why_not(viewer.estate, found.approval, viewer.person)
     return str(refusal) if refusal else None
 
 

@@ -42,11 +42,10 @@ def visitor_of(request: Request, here: Gateway) -> Visitor | None:
     return Visitor(here, caller, here.sessions.csrf_token(caller.session))
 
 
-def brakes_now(here: Gateway) -> LedgerState | None:
+def brakes_now(here: Gateway) -> LedgerState:
     """Shown on every page while one of them holds."""
     with here.shift.ledger.read() as connection:
-        state = revisions.state(connection)
-    return state if state.frozen_by else None
+        return revisions.state(connection)
 
 
 def _visitor(request: Request, here: Here) -> Visitor:
