@@ -1,6 +1,6 @@
 """Worker processes that end where they are told to: by SIGKILL, before or after the Nth commit, or in the middle of a step.
 
-Or stand still there, by SIGSTOP: `stop:3` is after the third commit.
+Or stand still there, by SIGSTOP: `stop:3` is after the third commit. `ms:250` is after so many milliseconds, wherever that is.
 
 Without arguments: reads lines of `[[run, break], …]`, forks a life for each, and answers with their exit statuses.
 With two: lives one life itself.
@@ -26,6 +26,10 @@ def live(house: House, run_id: str, at: str) -> None:
     when, _, where = at.partition(":")
     if when == "job":
         os.environ[DIES] = where
+    elif when == "ms":
+        timer = threading.Timer(int(where) / 1000, os.kill, (os.getpid(), signal.SIGKILL))
+        timer.daemon = True
+        timer.start()
     elif when:
         break_at(house.ledger.engine, when, int(where))
     execute_run(house.shift, run_id, "slots", f"victim-{os.getpid()}@test", [RunKind.EFFECT])
