@@ -1,28 +1,38 @@
 """How an approved plan was carried out, shown."""
 
+from dataclasses import dataclass
+
 from tasks.model import Json
 from worker.api.carried import Carried, carried
 from worker.cli.printing import say, show_table
 from worker.flow import Shift
 from worker.flow.shown import jsonable, shown
-from worker.records import Run, RunKind, RunState
+from worker.records import Run, RunState
 from worker.redaction import PROCESS
 
 
-def carried_by(opened: Shift, run: Run) -> Carried | None:
-    """None for a check."""
-    if run.kind is not RunKind.EFFECT:
-        return None
+@dataclass(frozen=True, slots=True)
+class Course:
+    """What `nightshift runs RUN` adds for a run that carries out a plan."""
+
+    found: Carried
+
+    def members(self) -> dict[str, Json]:
+        """As JSON; the members that a request's has."""
+        return {
+            "effects": [shown(one.effect) for one in self.found.taken if one.effect],
+            "seen": [jsonable(seen) for seen in self.found.seen],
+        }
+
+    def show(self) -> None:
+        show_carried(self.found)
+
+
+def course_of(opened: Shift, run: Run) -> Course | None:
+    """None when its plan is not kept."""
     with opened.ledger.read() as connection:
-        return carried(connection, run)
-
-
-def carried_shown(found: Carried) -> dict[str, Json]:
-    """As JSON; the members that a request's has."""
-    return {
-        "effects": [shown(one.effect) for one in found.taken if one.effect],
-        "seen": [jsonable(seen) for seen in found.seen],
-    }
+        found = carried(connection, run)
+    return Course(found) if found else None
 
 
 def show_carried(found: Carried) -> None:
