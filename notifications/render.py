@@ -1,6 +1,6 @@
 """How a message looks as text and as HTML: Jinja2 in one place, strict about names, escaping all HTML."""
 
-import unicodedata
+import re
 from datetime import UTC, datetime, tzinfo
 from functools import cache
 from html import escape
@@ -9,7 +9,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from notifications.message import Message, MessageKind
 
-_BIDI = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+# Unicode's Cc and Cs but for line feed and tab, and what turns the direction of writing.
+_DISGUISES = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069]")
 _COLOURS = {
     "info": "#4a6fa5",
     "low": "#4a6fa5",
@@ -23,7 +24,7 @@ _COLOURS = {
 
 def plain(text: str) -> str:
     """`text` without terminal escapes, other control characters and direction overrides, which can disguise a line."""
-    return "".join(c for c in text if c in "\n\t" or not (unicodedata.category(c) in {"Cc", "Cs"} or c in _BIDI))
+    return _DISGUISES.sub("", text)
 
 
 def one_line(text: str, limit: int) -> str:
