@@ -6,11 +6,10 @@ import pytest
 
 from tests.approvals.kit import Hall
 from tests.approvals.ward import PIN, person
-from tests.support.browser import PROGRAM, Browser, Page
+from tests.support.browser import Browser, Page
 from worker.flow.verbs import freeze
 from worker.records import Actor, ActorKind, Approval, ApprovalState
 
-pytestmark = [pytest.mark.skipif(PROGRAM is None, reason="no chromium on PATH")]
 TOO_WIDE = """
 [...document.querySelectorAll("main *, header *")]
   .filter((one) => one.getBoundingClientRect().right > innerWidth + 1 && !one.closest(".skip"))
@@ -36,12 +35,6 @@ DIM = """
 })()
 """
 """Texts whose contrast is below 4.5, the least of WCAG AA."""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with Browser() as opened:
-        yield opened
 
 
 @pytest.fixture

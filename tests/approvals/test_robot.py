@@ -11,13 +11,12 @@ from sqlalchemy import delete
 from tests.approvals.kit import COUNTING, Hall
 from tests.approvals.mailroom import Mailroom, routes, text_of, to, tokens_in
 from tests.approvals.ward import PIN, PROD
-from tests.support.browser import PROGRAM, Browser, Page
+from tests.support.browser import Browser, Page
 from tests.support.mail import MailServer, mail_server
 from worker.configuration import Person
 from worker.ledger.approval_tables import PIN_TRIES
 from worker.records import Approval, ApprovalState
 
-pytestmark = [pytest.mark.skipif(PROGRAM is None, reason="no chromium on PATH")]
 QUICK = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 """The robot guesses hundreds of PINs, which are slow to check by design; how slow is not what stops it."""
 
@@ -59,12 +58,6 @@ SUBMIT = """
 })
 """
 """Types a word into every field of a form, and presses its button; false: there is no form left."""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with Browser() as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
+from tests.servers import Missing
+
 PATIENCE_SECONDS = 60.0
 PROGRAM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = (
@@ -32,7 +34,8 @@ class Browser:
     """One process; each page has a context of its own, which shares no cookie with another."""
 
     def __init__(self) -> None:
-        assert PROGRAM is not None
+        if PROGRAM is None:
+            raise Missing("chromium is not on PATH")
         self._home = Path(tempfile.mkdtemp(prefix="nightshift-browser-"))
         # Chromium reads commands from descriptor 3 and answers on 4.
         its_in, self._out = os.pipe()
