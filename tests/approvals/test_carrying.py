@@ -9,8 +9,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import update
 
+from tasks.context import Context
+from tasks.errors import ProviderError
 from tests.support.effects import ENTRY, RULE, Repair, open_repair, person
-from tests.support.mending import lines_of, value_of, write
+from tests.support.mending import SLOTS as SLOTS_JOB
+from tests.support.mending import Mending, lines_of, value_of, write
 from tests.support.shift import ANA
 from worker.flow import execute_run, verbs
 from worker.flow.deciding import revoke
@@ -99,6 +102,25 @@ def test_only_a_step_reads_the_secret_that_only_steps_may_read(repair: Repair) -
     run, outcome = repair.mend()
     assert outcome.verdict is Verdict.VERIFIED
     assert "value of env:TOKEN" not in str(repair.audit(run.id))
+
+
+@pytest.mark.parametrize("method", ["plan", "verify", "probe"])
+def test_whoever_only_reads_is_refused_the_secret_of_the_steps(repair: Repair, method: str) -> None:
+    refusals: list[str] = []
+
+    def reading(ctx: Context, *rest: object) -> object:
+        with pytest.raises(ProviderError, match="only the step of an approved plan may read it") as refusal:
+            ctx.secrets("env:TOKEN")
+        refusals.append(refusal.value.stage)
+        return getattr(Mending, method)(remedy, ctx, *rest)
+
+    remedy = Mending()
+    setattr(remedy, method, reading)
+    repair.rig.shift = replace(repair.rig.shift, jobs={"slots": replace(SLOTS_JOB, remedy=remedy)})
+    repair.entry(token="env:TOKEN", behaviour="raises" if method == "probe" else "works")
+    _, outcome = repair.mend()
+    assert outcome.verdict is Verdict.VERIFIED
+    assert set(refusals) == {"secret"}
 
 
 # What is looked at again before the first step.
@@ -391,5 +413,9 @@ def test_two_repairs_of_one_subject_never_run_at_once(repair: Repair) -> None:
     second = replace(first, id="second", state=RunState.QUEUED, approval_id=None)
     with repair.rig.ledger.transaction() as tx:
         runs.insert_runs(tx, [second])
-    assert repair.carry(second) is None
+        claimed = runs.claim(tx, second.id, job=second.job, owner="me", worker="w", lease_seconds=30)
+    assert (claimed, repair.carry(second)) == (None, None)
     assert repair.rig.run("second").state is RunState.QUEUED
+    verbs.resolve(repair.rig.shift, first.id, ANA, "applied", "I saw it")
+    with repair.rig.ledger.transaction() as tx:
+        assert runs.claim(tx, second.id, job=second.job, owner="me", worker="w", lease_seconds=30) is not None
