@@ -15,6 +15,7 @@ from worker.flow.masking import masked_text
 from worker.flow.outcome import Outcome, close_if_last, commit_once, ended
 from worker.flow.planning import Proposal
 from worker.flow.pulse import Watch
+from worker.flow.rechecking import check_again
 from worker.flow.shift import Shift
 from worker.ledger import approvals, audit_rows, effects, keepings, runs
 from worker.records import (
@@ -187,6 +188,7 @@ def _tell(tx: Connection, run: Run, end: Ending, now: datetime) -> None:
         asking.tell(tx, run.id, "run_needs_attention", now)
     elif end.verdict in (Verdict.VERIFIED, Verdict.ROLLED_BACK):
         asking.tell(tx, run.id, "remediation_ended", now)
+        check_again(tx, run, now, by=_worker(run))
 
 
 def _worker(run: Run) -> str:

@@ -64,11 +64,20 @@ def intend(work: Work, step: Step) -> Refusal | Held | None:
     return None
 
 
-def witness(work: Work, step: Step, process: Mapping[str, Json]) -> None:
-    """Name who does the step now. Raises `LeaseLost` if it is not ours to do any more."""
-    with work.shift.ledger.transaction() as tx:
+def witness(work: Work, step: Step, process: Mapping[str, Json], *, begins: bool = False) -> None:
+    """Name who does the step now. Raises `LeaseLost` if it is not ours any more; of one who `begins`, also if the run is not."""
+
+    def write(tx: Connection) -> None:
+        if begins:
+            _hold(work, tx)
         if not effects.witness(tx, work.run, step.id, process):
             raise LeaseLost(f"run {work.run.id}: step {step.id} was taken over")
+
+    def committed(connection: Connection, run: Run) -> bool:
+        found = {effect.step: effect for effect in effects.of_run(connection, run.id)}.get(step.id)
+        return found is not None and (found.fence, found.outcome, found.process) == (run.fence, None, process)
+
+    commit_once(work.shift, work.run, write, committed)
 
 
 def conclude(work: Work, step: Step, outcome: EffectOutcome, receipt: Receipt | None = None, *, detail: str = "") -> None:

@@ -1,5 +1,6 @@
 """One step after the other: precondition, intent, apply, receipt. Nothing else in Nightshift changes the world."""
 
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 
@@ -163,7 +164,7 @@ class WitnessedCommands:
         """See `Commands.run`. One that outlives us is not cut off in its middle, whatever the job asks for."""
 
         def told(process: Process) -> None:
-            witness(self.work, self.step, under(process))
+            witness(self.work, self.step, under(process), begins=True)
             self.keeper = process
             if before_start is not None:
                 before_start(process)
@@ -171,7 +172,8 @@ class WitnessedCommands:
         commands = self.work.shift.providers.commands
         stop = (lambda: False) if command.outlives else cancelled
         result = commands.run(command, cancelled=stop, before_start=told)
-        # What the job does after the program is this process's own doing.
-        witness(self.work, self.step, ourselves())
         self.keeper = None
+        with contextlib.suppress(LeaseLost):
+            # What the job does after the program is this process's own doing. Whether that still counts, the outcome will show.
+            witness(self.work, self.step, ourselves())
         return result
