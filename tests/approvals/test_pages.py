@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -13,7 +14,7 @@ from tests.approvals.ward import PIN, PROD, Ward, person, rule
 from worker.flow.verbs import freeze, kill
 from worker.ledger import plans
 from worker.ledger.approval_tables import APPROVALS, PLANS
-from worker.ledger.tables import ARTIFACTS
+from worker.ledger.tables import ARTIFACTS, EFFECTS, RUNS
 from worker.policy import Freeze, Policy
 from worker.records import Actor, ActorKind, Approval, ApprovalState, RunState
 
@@ -185,6 +186,7 @@ def test_a_request_that_took_the_place_of_another_shows_what_moved(hall_here: Ha
     ward = hall_here.ward
     first = ward.ask()
     ward.meddle(7)
+    ward.rig.clock.advance(timedelta(days=1))
     second = ward.ask()
     client = hall_here.signed_in()
     told = text_of(page_of(client, second))
@@ -246,6 +248,23 @@ def test_no_plan_is_too_large_for_a_page_of_thirty_kilobytes(hall_here: Hall, fi
         assert (whole.text.count("\n"), whole.headers["content-type"]) == (799, "text/plain; charset=utf-8")
         assert "sandbox" in whole.headers["content-security-policy"]
     assert all(len(hall_here.signed_in().get(path).content) < LIMIT for path in ("/approvals", "/static/console.css"))
+
+
+def test_no_repair_is_too_large_for_its_pages(hall_here: Hall) -> None:
+    ward = hall_here.ward
+    ward.entry(slots=tuple(f"{n:02}{'&' * 100}" for n in range(10)), behaviour="does_nothing")
+    approval = ward.ask()
+    ward.say(approval)
+    ward.carry_out()
+    (run,) = ward.effect_runs()
+    with ward.rig.ledger.transaction() as tx:
+        long = {"receipt": {"proof": {"&" * 900: "&" * 900}}, "process": {"host": "&" * 900}, "outcome": None}
+        tx.execute(update(EFFECTS).values(**long))
+        tx.execute(update(RUNS).where(RUNS.c.id == run.id).values(summary="&" * 2000))
+    for path in (f"/approvals/{approval.id}", f"/runs/{run.id}"):
+        answer = hall_here.signed_in().get(path)
+        assert (answer.status_code, len(answer.content) < LIMIT) == (200, True), (path, len(answer.content))
+        assert "not known" in answer.text
 
 
 def test_a_plan_of_another_format_is_said_to_be_asked_anew(hall_here: Hall) -> None:

@@ -81,7 +81,7 @@ def approval_page(viewer: Views) -> HTMLResponse:
 def approval_now(viewer: Views) -> HTMLResponse:
     """The part of the page that changes while what was approved is carried out; `X-Live: over` once it changes no more."""
     found = dossier_for(viewer)
-    body = render("approval_live.html", **_frame(viewer, found), zone=viewer.here.settings.timezone)
+    body = render("approval_live.html", **_frame(viewer, found), detail=FULL, zone=viewer.here.settings.timezone)
     return HTMLResponse(body, headers={"X-Live": "on" if _living(found) else "over"})
 
 

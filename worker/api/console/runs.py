@@ -18,6 +18,9 @@ from worker.records import FindingKind, FindingState, Run, RunState, Verdict
 PAGE = 40
 LINES = 60
 LISTED_FINDINGS = 20
+LONGEST_PAGE = 29 * 1024
+FEW_LINES = 8
+"""So many are left when the page would be longer, in bytes, than that; the run as JSON has them all."""
 
 router = APIRouter(prefix="/runs")
 
@@ -41,7 +44,11 @@ def run_page(visitor: Looks, run_id: str) -> HTMLResponse:
     may_resolve = run.state is RunState.NEEDS_ATTENTION and caller.may("resolve", run.job, run.environment)
     may_undo = _undoable(run, members["carried"]) and caller.may("ask", run.job, run.environment)
     mays = {"may_cancel": may_cancel, "may_resolve": may_resolve, "may_undo": may_undo}
-    return visitor.page("run.html", **members, **mays, refresh=not run.state.terminal)
+    page = visitor.page("run.html", **members, **mays, refresh=not run.state.terminal)
+    if len(page.body) > LONGEST_PAGE:
+        few = {**members, "lines": members["lines"][-FEW_LINES:], "told": members["told"][-FEW_LINES:], "width": 60}
+        page = visitor.page("run.html", **few, **mays, refresh=not run.state.terminal)
+    return page
 
 
 @router.get("/{run_id}/live", response_class=HTMLResponse)
@@ -59,6 +66,7 @@ def _living(connection: Connection, visitor: Visitor, run: Run) -> dict[str, Any
         "run": run,
         "now": visitor.here.shift.clock(),
         "carried": carried(connection, run),
+        "width": 160,
         "told": audit_rows.recent(connection, object_id=run.id, limit=20)[::-1],
         "lines": keepings.lines_of(connection, run.id, LINES),
         "artifacts": keepings.artifacts_of(connection, run.id)[:LISTED_FINDINGS],
