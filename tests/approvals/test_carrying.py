@@ -13,7 +13,7 @@ from tasks.context import Context
 from tasks.errors import ProviderError
 from tests.support.effects import ENTRY, RULE, Repair, open_repair, person
 from tests.support.mending import SLOTS as SLOTS_JOB
-from tests.support.mending import Mending, lines_of, value_of, write
+from tests.support.mending import Disliked, Mending, lines_of, value_of, write
 from tests.support.shift import ANA
 from worker.flow import execute_run, verbs
 from worker.flow.deciding import revoke
@@ -384,12 +384,13 @@ def test_a_step_that_raises_and_cannot_be_probed_needs_a_person(repair: Repair) 
 
 
 def test_what_was_approved_to_be_taken_back_is_taken_back_and_verified(repair: Repair) -> None:
-    repair.entry(slots=SLOTS, behaviour="fails", behaves_at="c", rolls_back=True)
+    repair.rig.shift = replace(repair.rig.shift, jobs={"slots": replace(SLOTS_JOB, remedy=Disliked())})
+    repair.entry(slots=SLOTS, rolls_back=True)
     run, outcome = repair.mend()
     assert (outcome.state, outcome.verdict, outcome.reason) == (RunState.FAILED, Verdict.ROLLED_BACK, "rolled_back")
     assert [value_of(str(repair.folder), slot) for slot in SLOTS] == [0, 0, 0]
     begun = [entry.facts["step"] for entry in repair.audit(run.id) if entry.verb == "effect.intended"]
-    assert begun == ["write-a", "write-b", "write-c", "undo-b", "undo-a"]
+    assert begun == ["write-a", "write-b", "write-c", "undo-c", "undo-b", "undo-a"]
     assert repair.messages("remediation_ended") == [run.id]
     assert repair.approval(run).state is ApprovalState.CARRIED_OUT
 

@@ -1,12 +1,14 @@
 """What a run did is taken back by reverse steps that are asked for like any other plan, and never without a new yes."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.support.effects import RULE, Repair, open_repair
-from tests.support.mending import value_of, write
+from tests.support.mending import SLOTS as SLOTS_JOB
+from tests.support.mending import Disliked, value_of, write
 from tests.support.shift import ANA
 from worker.flow import verbs
 from worker.flow.deciding import Statement, decide
@@ -128,7 +130,8 @@ def test_what_there_is_nothing_to_take_back_of_is_refused(repair: Repair) -> Non
 
 
 def test_a_run_that_took_itself_back_is_not_taken_back_again(repair: Repair) -> None:
-    repair.entry(slots=SLOTS, behaviour="fails", behaves_at="b", rolls_back=True)
+    repair.rig.shift = replace(repair.rig.shift, jobs={"slots": replace(SLOTS_JOB, remedy=Disliked())})
+    repair.entry(slots=SLOTS, rolls_back=True)
     run, _ = repair.mend()
     assert run.verdict is Verdict.ROLLED_BACK
     with pytest.raises(Refused, match="took back by itself"):

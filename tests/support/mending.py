@@ -162,6 +162,15 @@ class Mending:
         return _reverse(step) if step.arguments["undoable"] else None
 
 
+class Disliked(Mending):
+    """Does what it should, and does not like what it sees: only of what was taken back it says what is there."""
+
+    def verify(self, ctx: Context, plan: Plan, receipts: Sequence[Receipt]) -> Verification:
+        if any(step.id.startswith("write-") for step in plan.steps):
+            return Verification(verdict=VerificationVerdict.WORSE, detail="it looks odd", evidence={})
+        return super().verify(ctx, plan, receipts)
+
+
 def _entry(ctx: Context, name: str) -> Slots:
     return next(entry for entry in ctx.entries(Slots) if entry.name == name)
 
