@@ -212,11 +212,13 @@ class House:
         )
 
     def grants_of(self, person: str) -> Sequence[Grant]:
-        """What the configuration in force lets a person do. `operator` is whoever can run our command line here."""
-        found = configuration.current(self.ledger)
-        known = found[1].person(person) if found else None
-        if known is None and person == OPERATOR:
+        """What the configuration in force lets a person do. `operator`, which no person may be called, is whoever can run our
+        command line here.
+        """
+        if person == OPERATOR:
             return grants_of_role("admin")
+        found = configuration.current(self.ledger)
+        known = next((one for one in found[1].people if one.name == person), None) if found else None
         return known.grants if known else ()
 
     def broker_trouble(self) -> str | None:

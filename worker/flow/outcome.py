@@ -1,5 +1,6 @@
 """Writing what became of a run: its state, findings, facts, artifacts, log lines, audit row, batch; one transaction."""
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -27,8 +28,6 @@ from worker.records import ActorKind, AuditEntry, Run, RunState, Topic, Verdict
 __all__ = ["Outcome", "close_if_last", "commit_once", "decide", "ended", "record", "write_findings"]
 log = structlog.get_logger("nightshift.outcome")
 
-_PATIENCE_SECONDS = 120.0
-"""How long a finished run waits for a ledger that went away before its outcome is given up and the run lost."""
 _AWAY = (OperationalError, InterfaceError, InternalError, PoolTimeoutError)
 """The ledger is away, full or busy: the same may be written later."""
 _MOST_COLLISIONS = 5
@@ -185,14 +184,21 @@ def commit_once(
     run: Run,
     write: Callable[[Connection], None],
     committed: Callable[[Connection, Run], bool] = runs.finished_by,
+    *,
+    gives_up: bool = True,
 ) -> None:
-    """Commit, waiting for a ledger that went away; after an exception around COMMIT the row itself says what happened."""
+    """Commit, waiting for a ledger that went away; after an exception around COMMIT the row itself says what happened.
+
+    One that never gives up waits until the ledger is back, or this process ends.
+    """
     # The executor's time limit may strike here as well: the check is over, and its outcome is to be kept.
     passing: tuple[type[BaseException], ...] = (*_AWAY, IntegrityError, *shift.interruptions)
-    give_up = monotonic() + _PATIENCE_SECONDS
-    pause, collisions = 0.1, 0
+    give_up = monotonic() + (shift.pace.patience.total_seconds() if gives_up else math.inf)
+    pause, collisions = 0.0, 0
     while True:
         try:
+            # Here: what strikes while we wait must not end the waiting.
+            time.sleep(pause)
             with shift.ledger.transaction() as tx:
                 write(tx)
         except LeaseLost:
@@ -207,8 +213,7 @@ def commit_once(
             collisions += isinstance(error, IntegrityError)
             if monotonic() > give_up or collisions > _MOST_COLLISIONS:
                 raise
-            time.sleep(pause)
-            pause = pause if isinstance(error, IntegrityError) else min(pause * 2, 5.0)
+            pause = pause or 0.1 if isinstance(error, IntegrityError) else min(max(0.1, pause * 2), 5.0)
         else:
             return
 
@@ -217,7 +222,7 @@ def _committed_after_all(shift: Shift, run: Run, committed: Callable[[Connection
     try:
         with shift.ledger.read() as connection:
             return committed(connection, run)
-    except DBAPIError:
+    except (DBAPIError, *_AWAY, *shift.interruptions):
         return False
 
 

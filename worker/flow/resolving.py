@@ -9,8 +9,9 @@ from worker.flow.carrying.endings import carried_out, happened
 from worker.flow.errors import Refused
 from worker.flow.liveness import alive, told
 from worker.flow.shift import Shift
-from worker.ledger import approvals, effects
-from worker.records import Actor, ApprovalState, EffectOutcome, Run, RunKind
+from worker.ledger import approvals, effects, links, outbox
+from worker.ledger.rows import new_id
+from worker.records import Actor, ApprovalState, EffectOutcome, LinkPurpose, Run, RunKind, Topic
 
 
 def refuse_while_alive(shift: Shift, run_id: str) -> None:
@@ -44,5 +45,24 @@ def settle_steps(tx: Connection, run: Run, actor: Actor, resolution: str, reason
     elif approval is not None and happened(effects.of_run(tx, run.id)):
         carried_out(tx, approval.id, by=str(actor), reason=reason, now=now)
     elif approval is not None:
-        asking.close(tx, approval, ApprovalState.REVOKED, by=str(actor), reason=f"nothing of it happened: {reason}", now=now)
+        why = f"nothing of it happened: {reason}"
+        asking.close(tx, approval, ApprovalState.REVOKED, by=str(actor), reason=why, now=now, tells=False)
     return steps
+
+
+def end_links(tx: Connection, run: Run, actor: Actor, sha256: str | None, now: datetime) -> None:
+    """All that were made to settle this run; the one of `sha256` is spent by `actor`. Raises `Refused` if it does not hold."""
+    link = links.by_hash(tx, sha256) if sha256 is not None else None
+    if sha256 is not None:
+        mine = link is not None and (link.person, link.approval_id) == (actor.name, run.approval_id)
+        if not mine or links.use(tx, sha256, purpose=LinkPurpose.RESOLVE, now=now) is None:
+            raise Refused("this link does not hold any more: ask for a fresh one", code="link_revoked")
+    if run.approval_id is not None:
+        links.revoke(tx, run.approval_id, now, purpose=LinkPurpose.RESOLVE)
+
+
+def tell(tx: Connection, run: Run, actor: Actor, resolution: str, reason: str, now: datetime) -> None:
+    """One message, to everybody who was called: who settled it, how, and how they know."""
+    kind = "approval_decided" if resolution == "retry" else "remediation_ended"
+    payload = {"kind": kind, "message_id": new_id(), "by": str(actor), "resolution": resolution, "reason": reason}
+    outbox.put(tx, Topic.MESSAGE, run.id, at=now, not_before=now, payload=payload)

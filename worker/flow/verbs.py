@@ -7,6 +7,7 @@ from sqlalchemy import Connection
 from worker.flow import asking, resolving
 from worker.flow.errors import Invalid, NotFound, Refused
 from worker.flow.outcome import close_if_last
+from worker.flow.rechecking import check_again
 from worker.flow.shift import Shift
 from worker.ledger import approvals, audit_rows, batches, findings, outbox, revisions, runs, schedules
 from worker.ledger.rows import new_id
@@ -59,15 +60,21 @@ def cancel_batch(shift: Shift, batch_id: str, actor: Actor, reason: str = "") ->
     return cancelled
 
 
-def resolve(shift: Shift, run_id: str, actor: Actor, resolution: str, reason: str) -> Run:
-    """The way out of needs_attention: `applied`, `not_applied` or `retry`, with a reason. Raises `Invalid`, `Refused`.
-
-    Their word also counts for every step of which nobody knew whether it happened.
-    """
+def require_resolution(resolution: str, reason: str) -> None:
+    """Raise `Invalid` unless somebody says what became of a run, and how they know."""
     if resolution not in _RESOLUTIONS:
         message = f"resolution {resolution!r}: accepted are {', '.join(_RESOLUTIONS)}"
         raise Invalid(message, field="resolution")
     _require(reason, "reason")
+
+
+def resolve(shift: Shift, run_id: str, actor: Actor, resolution: str, reason: str, *, link_sha256: str | None = None) -> Run:
+    """The way out of needs_attention: `applied`, `not_applied` or `retry`, with a reason. Raises `Invalid`, `Refused`.
+
+    Their word also counts for every step of which nobody knew whether it happened. A link they came by is spent with it,
+    and everybody who was told that a person is needed is told who it was.
+    """
+    require_resolution(resolution, reason)
     resolving.refuse_while_alive(shift, run_id)
     now = shift.clock()
     with shift.ledger.transaction() as tx:
@@ -79,10 +86,14 @@ def resolve(shift: Shift, run_id: str, actor: Actor, resolution: str, reason: st
         settled = resolving.settle_steps(tx, run, actor, resolution, reason, now)
         if not runs.resolve(tx, run_id, state=state, reason=f"resolved_{resolution}", summary=f"{actor}: {reason}"):
             raise Refused(f"run {run_id} was resolved this very moment", code="not_needs_attention")
+        resolving.end_links(tx, run, actor, link_sha256, now)
         note(tx, now, actor, "run.resolved", "run", run_id, resolution=resolution, reason=reason, steps=settled)
+        resolving.tell(tx, run, actor, resolution, reason, now)
         if state is RunState.QUEUED:
             batches.run_reopened(tx, run.batch_id)
             outbox.put(tx, Topic.BELL, run_id, at=now, not_before=now)
+        elif run.kind is RunKind.EFFECT:
+            check_again(tx, run, now, by=f"run:{run.id}")
         return _run(tx, run_id)
 
 

@@ -1,7 +1,19 @@
 """The rows of the ledger as plain frozen values, and their states. No SQL, no clock, no behaviour beyond what a state means."""
 
 from worker.records.actors import Actor, ActorKind, AuditEntry, ChainedEntry, TokenRow
-from worker.records.approvals import Approval, ApprovalState, Choice, Decision, EffectOutcome, Link, PinTries, PlanRow, Risk, Via
+from worker.records.approvals import (
+    Approval,
+    ApprovalState,
+    Choice,
+    Decision,
+    EffectOutcome,
+    Link,
+    LinkPurpose,
+    PinTries,
+    PlanRow,
+    Risk,
+    Via,
+)
 from worker.records.findings import FindingKind, FindingRow, FindingState
 from worker.records.runs import Batch, Effect, Run, RunKind, RunState, Trigger, Verdict
 from worker.records.standing import LedgerState, Revision, ScheduleRow
@@ -26,6 +38,7 @@ __all__ = [
     "FindingState",
     "LedgerState",
     "Link",
+    "LinkPurpose",
     "OutboxRow",
     "PinTries",
     "PlanRow",

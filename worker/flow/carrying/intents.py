@@ -5,16 +5,17 @@ from datetime import datetime
 
 import structlog
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from tasks.model import Json, Receipt, Step
 from worker.flow.carrying.checking import brakes, cancelled, configuration_moved, mode_refuses, not_approved
 from worker.flow.carrying.endings import Held, Refusal
 from worker.flow.carrying.work import Work
 from worker.flow.errors import LeaseLost
-from worker.flow.liveness import ourselves
+from worker.flow.liveness import ourselves, without_us
 from worker.flow.masking import masked_facts
 from worker.flow.outcome import commit_once
+from worker.flow.shift import Shift
 from worker.ledger import approvals, audit_rows, effects, runs
 from worker.records import ActorKind, AuditEntry, EffectOutcome, Run
 
@@ -81,7 +82,10 @@ def witness(work: Work, step: Step, process: Mapping[str, Json], *, begins: bool
 
 
 def conclude(work: Work, step: Step, outcome: EffectOutcome, receipt: Receipt | None = None, *, detail: str = "") -> None:
-    """Commit what became of the step. Raises `LeaseLost`, after leaving word of it in the audit."""
+    """Commit what became of the step, however long the ledger stays away: nobody else knows it.
+
+    Raises `LeaseLost`, after leaving word of it in the audit.
+    """
     at = work.shift.clock()
     kept = masked_facts({"at": receipt.at, "proof": receipt.proof}) if receipt is not None else {}
     facts = {"outcome": outcome, "receipt": kept, "detail": detail}
@@ -97,11 +101,25 @@ def conclude(work: Work, step: Step, outcome: EffectOutcome, receipt: Receipt | 
         return found is not None and (found.outcome, found.outcome_at) == (outcome, at)
 
     try:
-        commit_once(work.shift, work.run, write, committed)
+        commit_once(work.shift, work.run, write, committed, gives_up=False)
     except LeaseLost:
         _leave_word(work, step, at, facts)
         raise
     work.desk.log.info("step_ended", step=step.id, outcome=outcome, detail=detail)
+
+
+def let_go(shift: Shift, run: Run) -> None:
+    """This process does no step of the run any more: what its intents name is a program's keeper, or nobody."""
+
+    def write(tx: Connection) -> None:
+        for effect in effects.of_run(tx, run.id):
+            if effect.outcome is None and (process := without_us(effect.process)) != effect.process:
+                effects.witness(tx, run, effect.step, process)
+
+    try:
+        commit_once(shift, run, write, lambda connection, run: False)  # noqa: ARG005 - written twice, it says the same
+    except SQLAlchemyError as error:
+        log.error("not_let_go", run_id=run.id, error=type(error).__name__)  # noqa: TRY400 - a traceback shows values
 
 
 def _hold(work: Work, tx: Connection) -> Run:
