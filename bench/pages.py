@@ -20,6 +20,7 @@ from tests.approvals.ward import pin_hash
 from tests.servers import PostgresServer
 from tests.servers.process import free_port
 from worker import wiring
+from worker.api.auth import COOKIE
 from worker.configuration import apply, check
 from worker.flow import Order, Request, enqueue, execute_run
 from worker.flow.api_tokens import create_token
@@ -123,7 +124,7 @@ def _listed(url: str, path: str, proof: str) -> list[float]:
 def _session(house: wiring.House, url: str) -> str:
     token = make_login_link(house.shift, "bo", ME)
     answer = httpx.post(f"{url}/login", data={"token": token}, trust_env=False)
-    return answer.headers["set-cookie"].partition(";")[0]
+    return f"{COOKIE}={answer.cookies[COOKIE]}"
 
 
 @contextmanager

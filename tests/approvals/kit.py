@@ -22,7 +22,7 @@ from worker.flow.signing_in import make_login_link
 from worker.ledger import approvals, people
 from worker.ledger.rows import new_id
 from worker.ledger.tables import METADATA
-from worker.records import ActorKind, Approval, TokenRow
+from worker.records import ActorKind, Approval, LinkPurpose, TokenRow
 from worker.settings import Settings
 from worker.tokens import Grant, Keys, Sessions, grants_of_role, hash_token, new_api_token
 
@@ -79,9 +79,11 @@ class Hall:
             people.insert_token(tx, row, hash_token(text))
         return text
 
-    def link(self, approval: Approval, person: str = "bo", channel: str = "mail") -> str:
+    def link(
+        self, approval: Approval, person: str = "bo", channel: str = "mail", purpose: LinkPurpose = LinkPurpose.DECIDE
+    ) -> str:
         """The token of a fresh link."""
-        return mint(self.ward.rig.shift, approval, person, channel)
+        return mint(self.ward.rig.shift, approval, person, channel, purpose)
 
     def opened(self, approval: Approval, person: str = "bo") -> httpx.Client:
         """A browser in which the person opened their link."""

@@ -44,6 +44,7 @@ GUARDS: dict[str, Guard] = {
     "/findings/{finding_id}/mute": ("mute",),
     "/findings/{finding_id}/unmute": ("mute",),
     "/approvals/{approval_id}/decide": (DECIDES,),
+    "/approvals/{approval_id}/resolve": (DECIDES,),
     "/approvals/{approval_id}/revoke": ("decide", "operate"),
     "/approvals/{approval_id}/dismiss": ("decide", "mute"),
     "/runs/{run_id}/cancel": ("run",),
@@ -59,6 +60,7 @@ GUARDS: dict[str, Guard] = {
 BODIES: dict[str, dict[str, Any]] = {
     "/v1/runs": {"job": "slots"},
     "/v1/findings/{finding_id}/mute": {"reason": "x", "until": "2027-01-01T00:00:00Z"},
+    "/approvals/{approval_id}/resolve": {"resolution": "applied", "reason": "x", "pin": PIN},
     "resolve": {"resolution": "applied", "reason": "x"},
     "decisions": {"choice": "approve", "pin": PIN, "reason": "x"},
     "decide": {"choice": "approve", "pin": PIN, "reason": "x"},
@@ -120,7 +122,7 @@ class Stage:
 
     def body(self, pattern: str) -> dict[str, Any]:
         known = BODIES.get(pattern) or BODIES.get(pattern.rsplit("/", 1)[-1], {"reason": "x"})
-        decides = GUARDS[pattern] == (DECIDES,)
+        decides = GUARDS[pattern] == (DECIDES,) and "resolve" not in pattern
         return {**known, "digest": self.approval.digest} if decides else known
 
 
@@ -213,6 +215,7 @@ def test_a_decision_is_written_behind_the_one_authorizer() -> None:
     modules = {str(path.relative_to(root)): calls(path) for path in root.rglob("*.py")}
     assert [name for name, called in modules.items() if "insert_decision" in called] == ["flow/deciding.py"]
     assert [name for name, called in modules.items() if "authorize" in called] == ["flow/deciding.py"]
+    assert [name for name, called in modules.items() if "authorize_resolve" in called] == ["flow/settling.py"]
     assert [name for name, called in modules.items() if "verify_pin" in called] == ["flow/authorizing.py"]
     deciding = (root / "flow/deciding.py").read_text()
     assert deciding.index("authorize(shift") < deciding.index("_write(shift, tx") < deciding.index("insert_decision(tx")
