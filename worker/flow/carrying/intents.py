@@ -5,7 +5,7 @@ from datetime import datetime
 
 import structlog
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 
 from tasks.model import Json, Receipt, Step
 from worker.flow.carrying.checking import brakes, cancelled, configuration_moved, mode_refuses, not_approved
@@ -117,7 +117,7 @@ def let_go(shift: Shift, run: Run) -> None:
                 effects.witness(tx, run, effect.step, process)
 
     try:
-        commit_once(shift, run, write, lambda connection, run: False)  # noqa: ARG005 - written twice, it says the same
+        commit_once(shift, run, write, _never)
     except SQLAlchemyError as error:
         log.error("not_let_go", run_id=run.id, error=type(error).__name__)  # noqa: TRY400 - a traceback shows values
 
@@ -137,14 +137,22 @@ def _hold(work: Work, tx: Connection) -> Run:
 
 def _leave_word(work: Work, step: Step, at: datetime, facts: Mapping[str, object]) -> None:
     """Too late to count, and too true to lose; and nobody does the step any more."""
+
+    def write(tx: Connection) -> None:
+        effects.witness(tx, work.run, step.id, {})
+        audit_rows.append(tx, _told(work, step, "late", at, facts))
+
     try:
-        with work.shift.ledger.transaction() as tx:
-            effects.witness(tx, work.run, step.id, {})
-            audit_rows.append(tx, _told(work, step, "late", at, facts))
-    except DBAPIError as error:
+        commit_once(work.shift, work.run, write, _never)
+    except SQLAlchemyError as error:
         log.error(  # noqa: TRY400 - a traceback shows values
             "late_outcome_not_kept", run_id=work.run.id, step=step.id, outcome=facts["outcome"], error=type(error).__name__
         )
+
+
+def _never(connection: Connection, run: Run) -> bool:  # noqa: ARG001
+    """Of what may be written twice: it says the same again."""
+    return False
 
 
 def _told(work: Work, step: Step, what: str, at: datetime, facts: Mapping[str, object]) -> AuditEntry:
