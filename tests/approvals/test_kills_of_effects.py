@@ -202,6 +202,20 @@ def test_an_outcome_that_comes_too_late_to_count_is_kept_in_the_audit(ward: Ward
     assert ward.effects(run)[0].outcome == "applied"
 
 
+def test_a_configuration_that_changes_before_a_step_has_everything_looked_at_again(ward: Ward) -> None:
+    [run] = ward.approve({"by_command": True})
+    with beside(ward, run, "stop:2") as victim:
+        still(victim)
+        # Another revision.
+        ward.approve({})
+        os.kill(victim.pid, signal.SIGCONT)
+        assert victim.wait(PATIENCE_SECONDS) == 0
+    assert (ward.run(run.id).state, ward.lines(run)) == (RunState.QUEUED, [])
+    ward.nurse(run)
+    assert (ward.troubles(run), ended(ward)[run.id]) == ([], "succeeded None")
+    assert ward.verbs(run).count("run.planned_again") == 2
+
+
 def test_a_worker_killed_again_and_again_still_does_each_step_once(ward: Ward) -> None:
     runs = ward.approve(*[{"slots": ["a", "b"], "by_command": number % 2 == 0} for number in range(8)])
     points = [(f"after:{number + 2}", f"before:{number % 4 + 2}", "job:wrote") for number in range(8)]

@@ -8,18 +8,22 @@ With two: lives one life itself.
 
 import json
 import os
+import re
 import signal
 import sys
 import threading
+import time
 from itertools import count
 
-from sqlalchemy import Engine, event
+from sqlalchemy import Connection, Engine, event
 
 from tests.support.mending import DIES
 from worker import logs
 from worker.flow import execute_run
 from worker.records import RunKind
 from worker.wiring import House, open_house
+
+WRITES = re.compile(r"(?<!FOR )\b(UPDATE|INSERT|DELETE)\b")
 
 
 def live(house: House, run_id: str, at: str) -> None:
@@ -38,21 +42,32 @@ def live(house: House, run_id: str, at: str) -> None:
 
 def break_at(engine: Engine, when: str, number: int) -> None:
     """Die `before` or `after` the Nth commit of this thread (the heartbeat's do not count); or `stop` after it."""
-    us, commits, done = threading.get_ident(), count(1), []
+    us, commits, done = threading.get_ident(), count(1), list[int]()
 
-    @event.listens_for(engine, "commit")
-    def on_commit(_: object) -> None:
+    def commits_now() -> None:
         if threading.get_ident() != us or next(commits) != number:
             return
         if when == "before":
             os.kill(os.getpid(), signal.SIGKILL)
         done.append(number)
 
+    @event.listens_for(engine, "commit")
+    def on_commit(_: object) -> None:
+        commits_now()
+
+    @event.listens_for(engine, "before_cursor_execute")
+    def on_statement(connection: Connection, _: object, statement: str, *__: object) -> None:
+        # What PostgreSQL is told in one statement commits by itself.
+        if connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT" and WRITES.search(statement):
+            commits_now()
+
     @event.listens_for(engine, "checkin")
     def on_checkin(_: object, __: object) -> None:
         if done and threading.get_ident() == us:
             done.clear()
             os.kill(os.getpid(), signal.SIGSTOP if when == "stop" else signal.SIGKILL)
+            # Of several threads, the one that asks may go on for a moment.
+            time.sleep(0.5)
 
 
 def fork(house: House, run_id: str, at: str) -> int:
