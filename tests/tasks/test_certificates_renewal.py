@@ -201,6 +201,17 @@ def test_a_secret_is_read_for_apply_alone_and_masked_wherever_it_is_printed(due:
     assert "***" in str(caught.value)
 
 
+def test_what_a_renewal_is_passed_on_is_masked_and_its_output_kept_encrypted(due: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CF_API_TOKEN", CANARY)
+    entry = due.entry("echo $CF_API_TOKEN; echo sent $CF_API_TOKEN >&2; exit 3", renew_pass_env=["CF_API_TOKEN"])
+    plan, _ = due.plan(entry)
+    ctx = due.apply_context(entry)
+    with pytest.raises(StepFailed, match=r"sent \*\*\*$"):
+        due.apply(entry, plan.steps[0], ctx)
+    assert ctx.artifacts.secret == {"shop.renew.stdout.txt", "shop.renew.stderr.txt"}
+    assert set(ctx.artifacts.kept.values()) == {b"***\n", b"sent ***\n"}
+
+
 def test_a_secret_that_cannot_be_read_starts_nothing(due: Shop) -> None:
     entry = due.entry("cp new.pem live.pem", renew_env={"TOKEN": "env:DNS_TOKEN"})
     plan, _ = due.plan(entry)
