@@ -150,17 +150,17 @@ def test_a_certificate_that_is_not_trusted_gets_no_mail(server_tls: ssl.SSLConte
     assert server.mails == []
 
 
-def test_a_server_without_starttls_gets_no_mail(server: MailServer) -> None:
+def test_a_server_without_starttls_gets_no_mail_until_it_has_it(server: MailServer) -> None:
     with pytest.raises(ChannelError, match="STARTTLS") as refused:
         channel(server, security="starttls").deliver(MESSAGE)
 
-    assert refused.value.permanent is True
+    assert refused.value.permanent is False
     assert server.mails == []
 
 
-@pytest.mark.parametrize(("answer", "permanent"), [("535 never with {password}", True), ("454 not now, {password}", False)])
-def test_a_refused_login_never_repeats_the_password(
-    server_tls: ssl.SSLContext, authority: tuple[trustme.CA, Path], answer: str, *, permanent: bool
+@pytest.mark.parametrize("answer", ["535 never with {password}", "454 not now, {password}"])
+def test_a_refused_login_is_tried_again_and_never_repeats_the_password(
+    server_tls: ssl.SSLContext, authority: tuple[trustme.CA, Path], answer: str
 ) -> None:
     with mail_server(starttls=server_tls, login=("night", "another")) as server:
         server.login_answer = answer
@@ -168,7 +168,7 @@ def test_a_refused_login_never_repeats_the_password(
         with pytest.raises(ChannelError, match=answer.replace("{password}", r"\[password\]")) as refused:
             channel(server, security="starttls", **options).deliver(MESSAGE)
 
-    assert refused.value.permanent is permanent
+    assert refused.value.permanent is False
     assert PASSWORD not in repr(refused.value)
     assert refused.value.__cause__ is None
 
