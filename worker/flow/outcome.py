@@ -219,10 +219,11 @@ def commit_once(
 
 
 def _committed_after_all(shift: Shift, run: Run, committed: Callable[[Connection, Run], bool]) -> bool:
+    passing: tuple[type[BaseException], ...] = (DBAPIError, *_AWAY, *shift.interruptions)
     try:
         with shift.ledger.read() as connection:
             return committed(connection, run)
-    except (DBAPIError, *_AWAY, *shift.interruptions):
+    except passing:
         return False
 
 

@@ -149,8 +149,12 @@ def _approved(work: Work, world: _World, estate: Estate) -> Refusal | None:  # n
 
 
 def _in_time(work: Work, world: _World, estate: Estate) -> Refusal | None:  # noqa: ARG001
-    expires_at = world.approval.expires_at
-    if happened(world.begun) or expires_at > work.shift.clock():
+    return None if happened(world.begun) else _expired(work, world.approval)
+
+
+def _expired(work: Work, approval: Approval) -> Refusal | None:
+    expires_at = approval.expires_at
+    if expires_at > work.shift.clock():
         return None
     why = f"the yes held until {expires_at:%Y-%m-%d %H:%M} UTC, and no step could start before; it is asked again if found again"
     return Refusal(code="expired", why=why, becomes=ApprovalState.EXPIRED)
@@ -171,7 +175,26 @@ def _covered(work: Work, world: _World, estate: Estate) -> Refusal | None:
     rule = rule_for(work, estate)
     if isinstance(rule, Refusal) or happened(world.begun):
         return rule if isinstance(rule, Refusal) else None
+    return _too_many(work, estate, rule, world.changed)
+
+
+def _too_many(work: Work, estate: Estate, rule: Rule, changed: set[str]) -> Refusal | None:
     entries = [entry for entry in estate.table(work.job).values() if entry.environment == work.entry.environment]
-    changed = world.changed | {work.row.subject}
-    too_many = within_blast_radius(rule, changed=len(changed), entries=len(entries))
+    too_many = within_blast_radius(rule, changed=len(changed | {work.row.subject}), entries=len(entries))
     return None if too_many is None else Refusal(code=too_many.code, why=too_many.why)
+
+
+def first_refused(work: Work, tx: Connection, approval: Approval, estate: Estate) -> Refusal | None:
+    """What time and other runs may have changed since everything was looked at again; asked of a run's first step.
+
+    Until the end of the transaction no other run of the job and environment begins: none is missing in the count.
+    """
+    if happened(effects.of_run(tx, work.run.id)):
+        return None
+    rule = rule_for(work, estate)
+    if isinstance(rule, Refusal):
+        return rule
+    effects.hold_radius(tx, work.run.job, work.entry.environment)
+    since = work.shift.clock() - BLAST_WINDOW
+    changed = effects.subjects_changed(tx, work.run.job, work.entry.environment, since)
+    return _expired(work, approval) or _too_many(work, estate, rule, changed)

@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from tasks.model import Json, Receipt, Step
-from worker.flow.carrying.checking import brakes, cancelled, configuration_moved, mode_refuses, not_approved
+from worker.flow.carrying.checking import brakes, cancelled, configuration_moved, first_refused, mode_refuses, not_approved
 from worker.flow.carrying.endings import Held, Refusal
 from worker.flow.carrying.work import Work
 from worker.flow.errors import LeaseLost
@@ -34,7 +34,7 @@ class _Stopped(Exception):  # noqa: N818 - states a condition
 def intend(work: Work, step: Step) -> Refusal | Held | None:
     """Commit the intent: fence, lease, approval, digest, mode, cancel, freeze and kill are looked at in the same transaction.
 
-    None: it is written. Raises `LeaseLost`.
+    Before a run's first step, expiry and blast radius, too. None: it is written. Raises `LeaseLost`.
     """
     at, process = work.shift.clock(), ourselves()
     estate = work.shift.estate(work.run.revision)
@@ -49,6 +49,8 @@ def intend(work: Work, step: Step) -> Refusal | Held | None:
         refusal = not_approved(approval) or (cancelled(run.cancel_requested_by) if run.cancel_requested_by else None)
         if (stop := brakes(work, state, estate) or refusal or mode_refuses(work, estate)) is not None:
             raise _Stopped(stop)
+        if approval is not None and (late := first_refused(work, tx, approval, estate)) is not None:
+            raise _Stopped(late)
         if not effects.intend(tx, work.run, step.id, at=at, process=process):
             raise LeaseLost(f"run {work.run.id}: step {step.id} has an intent that is not ours")
         audit_rows.append(tx, _told(work, step, "intended", at, {"action": step.action, "target": step.target}))
