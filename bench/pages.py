@@ -42,6 +42,7 @@ def compare(folder: Path, postgres: PostgresServer) -> list[Row]:
     """Four rows, of one gateway."""
     with _gateway(folder / "pages", postgres) as (house, url, approval):
         paths = [_opened(house, url, approval, number) for number in range(READERS)]
+        asyncio.run(_read(url, approval, paths, pause=0.5))
         calm = asyncio.run(_read(url, approval, paths, pause=1.0))
         busy = asyncio.run(_read(url, approval, paths, pause=0.0))
         _wait(house, approval)
