@@ -147,7 +147,7 @@ def test_a_cookie_ends_with_its_time(hall_here: Hall) -> None:
     approval = hall_here.ward.ask()
     client = hall_here.opened(approval)
     hall_here.ward.rig.clock.advance(timedelta(days=30))
-    assert client.get(f"/approvals/{approval.id}").headers["location"] == "/login"
+    assert client.get(f"/approvals/{approval.id}").headers["location"] == f"/login?next=/approvals/{approval.id}"
 
 
 def test_a_cookie_outlives_a_rotation_of_the_keys_and_dies_with_its_key(hall_here: Hall) -> None:
@@ -161,7 +161,7 @@ def test_a_cookie_outlives_a_rotation_of_the_keys_and_dies_with_its_key(hall_her
     here = hall_here.app.state.gateway
     fresh = replace(here, link_cookies=LinkCookies(Keys(hall_here.ward.folder.parent / "keys"), here.shift.clock))
     hall_here.app.state.gateway = fresh
-    assert client.get(f"/approvals/{approval.id}").headers["location"] == "/login"
+    assert client.get(f"/approvals/{approval.id}").headers["location"] == f"/login?next=/approvals/{approval.id}"
 
 
 def test_who_left_the_configuration_sees_nothing_by_their_link(hall_here: Hall) -> None:

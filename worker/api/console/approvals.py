@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 from worker.api.approvals import BYTES
 from worker.api.console.page import Looks
 from worker.api.console.render import render
+from worker.api.console.settling import lines_seen, outputs
 from worker.api.console.viewer import Viewer, Views
 from worker.api.dossiers import (
     ApprovalFilter,
@@ -21,9 +22,9 @@ from worker.api.dossiers import (
     visible_approvals,
 )
 from worker.api.problems import ProblemError
-from worker.flow.authorizing import why_not
+from worker.flow.authorizing import why_not, why_not_resolve
 from worker.ledger import approvals, plans
-from worker.records import Approval, ApprovalState
+from worker.records import Approval, ApprovalState, LinkPurpose, RunState
 
 PAGE = 40
 LONGEST_PAGE = 29 * 1024
@@ -110,6 +111,8 @@ def decision_page(viewer: Viewer, problem: ProblemError | None = None, said: tup
     """The page; with what was wrong with a form that was sent, and the (choice, reason) it held. Never its PIN."""
     found = dossier_for(viewer)
     members = {**_frame(viewer, found), "problem": problem.document() if problem else None, "said": said}
+    if members["may_settle"]:
+        members["settling"] = _settling(viewer, found)
     text = ""
     for detail in (FULL, SHORT, LEAST):
         text = viewer.page("approval.html", **members, detail=detail, refresh=_living(found))
@@ -147,6 +150,7 @@ def _frame(viewer: Viewer, found: Dossier) -> dict[str, object]:
         "mode_now": viewer.estate.mode(approval.environment),
         "why_not": refusal,
         "may_decide": open_to_decide and refusal is None,
+        "may_settle": _may_settle(viewer, found),
         "may_dismiss": _may(viewer, approval, "mute") and approval.mode == "propose" and approval.state is ApprovalState.PENDING,
         "may_revoke": _may(viewer, approval, "operate") and not approval.state.terminal,
         "may_see_runs": viewer.visitor is not None and _may_read(viewer, approval),
@@ -155,12 +159,26 @@ def _frame(viewer: Viewer, found: Dossier) -> dict[str, object]:
 
 def _why_not(viewer: Viewer, found: Dossier) -> str | None:
     """Why this viewer cannot decide; None: they can."""
-    if viewer.held is not None and viewer.held.spent:
-        return "You have decided on this."
     if any(decision.person == viewer.person for decision in found.decisions):
         return "You have decided on this."
+    if not viewer.may_speak(LinkPurpose.DECIDE):
+        return "This link is not for deciding: sign in, or ask for a fresh one."
     refusal = why_not(viewer.estate, found.approval, viewer.person)
     return str(refusal) if refusal else None
+
+
+def _settling(viewer: Viewer, found: Dossier) -> dict[str, object]:
+    """What was seen and said, for whoever settles it here and now."""
+    assert found.run is not None
+    with viewer.here.shift.ledger.read() as connection:
+        return {"seen": lines_seen(found.carried), "outputs": outputs(connection, found.run)}
+
+
+def _may_settle(viewer: Viewer, found: Dossier) -> bool:
+    """Whether this viewer can say what became of a repair that needs a person."""
+    if found.run is None or found.run.state is not RunState.NEEDS_ATTENTION or not viewer.may_speak(LinkPurpose.RESOLVE):
+        return False
+    return why_not_resolve(viewer.estate, found.run, viewer.person) is None
 
 
 def _may(viewer: Viewer, approval: Approval, verb: Literal["mute", "operate"]) -> bool:

@@ -8,12 +8,13 @@ from fastapi import Depends, Request, Response
 from worker.api.auth import check_csrf, over_tls
 from worker.api.console.page import Visitor, brakes_now, visitor_of
 from worker.api.console.render import render
+from worker.api.console.returning import sign_in_first
 from worker.api.gateway import Gateway, Here
 from worker.api.problems import ProblemError
 from worker.flow.errors import Refused
 from worker.flow.linking import read_link
 from worker.flow.shift import Estate
-from worker.records import LedgerState, Via
+from worker.records import LedgerState, LinkPurpose, Via
 from worker.tokens import LinkPass
 
 OF_LINK = "nightshift_link_"
@@ -51,6 +52,10 @@ class Viewer:
         assert self.visitor is not None
         return self.visitor.csrf
 
+    def may_speak(self, purpose: LinkPurpose) -> bool:
+        """Whether this proof is one for that: a session is for everything, a link for what it was sent for, once."""
+        return self.held is None or (self.held.purpose is purpose and not self.held.spent)
+
     def check_csrf(self, token: str) -> None:
         """Raise a problem unless `token` came from this viewer's own page."""
         if self.held is None:
@@ -77,7 +82,7 @@ def _viewer(request: Request, here: Here, approval_id: str) -> Viewer:
             raise link_over(error) from error
         held = None
     if visitor is None and held is None:
-        raise ProblemError(303, "signed_out", "sign in first", headers={"Location": "/login"})
+        raise sign_in_first(request)
     return Viewer(here=here, brakes=brakes, estate=estate, approval_id=approval_id, visitor=visitor, held=held)
 
 

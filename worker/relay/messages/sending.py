@@ -132,7 +132,7 @@ def _handed_over(turn: Turn, intent: Intent, message: Message) -> Delivery:
     """A channel may be a stranger's code: whatever it raises, the other channels have their turn."""
     if intent.link is None or message.to is None:
         return _spoken(turn, intent, message)
-    token = mint(turn.shift, intent.link, message.to.name, intent.channel)
+    token = mint(turn.shift, intent.link, message.to.name, intent.channel, intent.purpose)
     try:
         proof = _spoken(turn, intent, with_link(message, f"{turn.console_url.rstrip('/')}/a/{token}"))
     except ChannelError as error:

@@ -10,7 +10,7 @@ from notifications.message import Message
 from schedules.hours import QuietHours
 from worker.flow.shift import Shift
 from worker.ledger import telling
-from worker.records import Approval, OutboxRow
+from worker.records import Approval, LinkPurpose, OutboxRow
 from worker.relay.messages.channels import Channels
 
 
@@ -27,6 +27,8 @@ class Intent:
     """What the delivery is about, when that is not the row's subject."""
     link: Approval | None = None
     """The request to which the person gets a link of their own, made for each attempt."""
+    purpose: LinkPurpose = LinkPurpose.DECIDE
+    """Of that link."""
     amends: str | None = None
     """The reference of a delivered message, in whose place this one is shown."""
 
