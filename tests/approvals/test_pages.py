@@ -16,7 +16,7 @@ from worker.ledger import plans
 from worker.ledger.approval_tables import APPROVALS, PLANS
 from worker.ledger.tables import ARTIFACTS, EFFECTS, RUNS
 from worker.policy import Freeze, Policy
-from worker.records import Actor, ActorKind, Approval, ApprovalState, RunState
+from worker.records import Actor, ActorKind, Approval, ApprovalState, LinkPurpose, RunState
 
 LIMIT = 30 * 1024
 BO = Actor(ActorKind.PERSON, "bo")
@@ -296,6 +296,71 @@ def test_a_repair_that_needs_a_person_is_settled_on_the_page_of_its_run(hall_her
     assert client.post(f"/runs/{run.id}/resolve", data={**form, "resolution": "not_applied"}).status_code == 303
     assert ward.rig.run(run.id).state is RunState.FAILED
     assert "person:bo: I saw it" in text_of(client.get(f"/runs/{run.id}").text)
+
+
+def half_done(hall: Hall) -> Approval:
+    """A repair that needs a person."""
+    hall.ward.entry(behaviour="writes_another")
+    approval = hall.ward.ask()
+    hall.ward.say(approval, "cy")
+    hall.ward.carry_out()
+    return approval
+
+
+def settling(page: str, **members: str) -> dict[str, str]:
+    """The form as a person fills it in."""
+    found = re.search(r'<form[^>]*/resolve".*?</form>', page, re.DOTALL)
+    assert found is not None, page
+    hidden = dict(re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', found[0]))
+    return {**hidden, "resolution": "not_applied", "reason": "I put it right by hand", "pin": PIN, **members}
+
+
+def test_the_link_of_a_call_for_help_settles_the_repair_with_the_pin(hall: Hall) -> None:
+    approval = half_done(hall)
+    (run,) = hall.ward.effect_runs()
+    token, client = hall.link(approval, purpose=LinkPurpose.RESOLVE), hall.client()
+    assert client.get(f"/a/{token}").status_code == 303
+    page = page_of(client, approval)
+    assert "as bo" in text_of(page)
+    assert "After the change something is worse" in text_of(page)
+    path = f"/approvals/{approval.id}/resolve"
+    for wrong, status, told in (
+        ({"pin": "000000"}, 403, "wrong PIN"),
+        ({"resolution": ""}, 422, "accepted are applied, not_applied, retry"),
+        ({"reason": " "}, 422, "`reason` is empty"),
+        ({"csrf": ""}, 403, "open the link again"),
+    ):
+        answer = client.post(path, data=settling(page, **wrong))
+        assert (answer.status_code, told in text_of(answer.text), PIN in answer.text) == (status, True, False)
+        assert hall.ward.rig.run(run.id).state is RunState.NEEDS_ATTENTION
+    assert client.post(path, data=settling(page)).headers["location"] == f"/approvals/{approval.id}"
+    assert hall.ward.rig.run(run.id).state is RunState.FAILED
+    assert "/resolve" not in page_of(client, approval)
+    assert hall.client().get(f"/a/{token}").status_code == 410
+    assert client.post(path, data=settling(page)).status_code == 409
+
+
+def test_nobody_settles_a_repair_without_the_role_the_right_link_or_their_pin(hall_here: Hall) -> None:
+    ward = hall_here.ward
+    ward.change(people=(*ward.rig.estate[-1].people, person("vic", "viewer"), person("eve", environment="elsewhere")))
+    ward.entry(behaviour="writes_another")
+    approval = ward.ask()
+    by_decision = hall_here.opened(approval, "cy")
+    decide_on(by_decision, approval)
+    ward.carry_out()
+    before = hall_here.picture(("pin_tries", "links", "audit"))
+    callers = [by_decision, *map(hall_here.signed_in, ("vic", "eve"))]
+    for name in ("vic", "eve"):
+        callers.append(hall_here.client())
+        callers[-1].get(f"/a/{hall_here.link(approval, name, purpose=LinkPurpose.RESOLVE)}")
+    for caller in callers:
+        page = caller.get(f"/approvals/{approval.id}").text
+        assert f'action="/approvals/{approval.id}/resolve"' not in page
+        csrf = page.split('name="csrf" value="')[1].split('"')[0] if 'name="csrf"' in page else ""
+        said = {"csrf": csrf, "resolution": "applied", "reason": "x", "pin": PIN}
+        assert caller.post(f"/approvals/{approval.id}/resolve", data=said).status_code in (403, 404, 409)
+    assert hall_here.picture(("pin_tries", "links", "audit")) == before
+    assert ward.effect_runs()[0].state is RunState.NEEDS_ATTENTION
 
 
 def test_a_repair_is_taken_back_only_by_a_request_that_people_decide_on(hall_here: Hall) -> None:
