@@ -85,6 +85,19 @@ def test_a_kill_stops_a_running_effect_before_its_next_step(repair: Repair, gate
     assert repair.messages("run_needs_attention") == [run.id]
 
 
+def test_a_kill_that_is_thawed_at_once_still_stops_what_was_running(repair: Repair, gate: Gated) -> None:
+    def kill_and_thaw(_: Run) -> None:
+        verbs.kill(repair.rig.shift, ANA, "smoke")
+        verbs.thaw(repair.rig.shift, ANA, "steam")
+
+    run, outcome = meanwhile(repair, gate, kill_and_thaw)
+    assert outcome is not None
+    # The heartbeat may have come between the two.
+    assert (outcome.state, outcome.reason in {"killed", "cancelled"}) == (RunState.NEEDS_ATTENTION, True)
+    assert written(repair) == ["a", "b"]
+    assert run.cancel_requested_by == str(ANA)
+
+
 def test_a_kill_reaches_a_step_that_asks_within_two_seconds(repair: Repair, gate: Gated) -> None:
     def kill(_: Run) -> None:
         verbs.kill(repair.rig.shift, ANA, "smoke")

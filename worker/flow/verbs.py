@@ -169,9 +169,13 @@ def thaw(shift: Shift, actor: Actor, reason: str) -> None:
 
 
 def kill(shift: Shift, actor: Actor, reason: str) -> None:
-    """Freeze, and every running effect stops before its next step."""
+    """Freeze, and every running effect stops before its next step, even if a thaw follows at once."""
     _require(reason, "reason")
-    _set_brake(shift, actor, "ledger.killed", reason, frozen_by=str(actor), frozen_reason=reason, killed=True)
+    with shift.ledger.transaction() as tx:
+        # Always the run first, then the state: so does an intent.
+        runs.cancel_effects(tx, by=str(actor))
+        revisions.set_state(tx, frozen_by=str(actor), frozen_reason=reason, killed=True)
+        note(tx, shift.clock(), actor, "ledger.killed", "ledger", "ledger", reason=reason)
 
 
 def _set_brake(shift: Shift, actor: Actor, verb: str, reason: str, **state: object) -> None:

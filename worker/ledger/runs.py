@@ -228,6 +228,12 @@ def request_cancel(tx: Connection, run_id: str, *, by: str) -> bool:
     return tx.execute(statement.values(cancel_requested_by=by)).rowcount == 1
 
 
+def cancel_effects(tx: Connection, *, by: str) -> int:
+    """Ask every running effect to stop; returns how many were not asked before."""
+    running = (RUNS.c.kind == RunKind.EFFECT, RUNS.c.state == RunState.RUNNING, RUNS.c.cancel_requested_by.is_(None))
+    return tx.execute(update(RUNS).where(*running).values(cancel_requested_by=by)).rowcount
+
+
 def resolve(tx: Connection, run_id: str, *, state: RunState, reason: str, summary: str) -> bool:
     """needs_attention → succeeded | failed | queued, by a person."""
     statement = update(RUNS).where(RUNS.c.id == run_id, RUNS.c.state == RunState.NEEDS_ATTENTION)
