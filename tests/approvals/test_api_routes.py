@@ -155,7 +155,9 @@ def test_a_token_for_another_environment_changes_nothing(stage: Stage, pattern: 
     grants = [Grant(verb=verb, environments=("elsewhere",)) for verb in EVERY_VERB]
     client = stage.hall.client(stage.hall.token(ActorKind.TOKEN, "ci", grants))
     before = stage.hall.picture()
-    assert client.post(stage.path(pattern), json=stage.body(pattern)).status_code in (403, 404)
+    # Pulling a brake does no harm: whoever operates anything may. To let it go is another matter.
+    path = stage.path(pattern.replace("{brake}", "thaw"))
+    assert client.post(path, json=stage.body(pattern)).status_code in (403, 404)
     assert stage.hall.picture() == before
 
 

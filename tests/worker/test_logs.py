@@ -129,8 +129,8 @@ def test_a_secret_that_holds_another_is_masked_whole() -> None:
     assert redactor.redact("abcdefgh abcd") == "*** ***"
 
 
-_SECRET = """password API_TOKEN pin pin_hash clientSecret authorization smtp.password api-key AWS_SECRET_ACCESS_KEY AWS_ACCESS_KEY_ID
-    CF_API_TOKEN_2 PGPASSWORD apiKey GH_TOKEN"""
+_SECRET = """password API_TOKEN pin pin_hash clientSecret authorization smtp.password api-key AWS_SECRET_ACCESS_KEY
+    AWS_ACCESS_KEY_ID CF_API_TOKEN_2 PGPASSWORD apiKey GH_TOKEN"""
 _PLAIN = """pinned tokens_used spin secretary key environment author keys monkey tokenizer key_file certificate_file token_file
     AWS_WEB_IDENTITY_TOKEN_FILE"""
 
