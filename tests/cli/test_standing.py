@@ -32,11 +32,12 @@ def test_the_doctor_names_places_without_a_rule_rules_without_deciders_and_windo
     estate = (ledger_cli.home / "estate.toml").read_text() + PLACES
     unruled = told(ledger_cli, estate=estate)
     assert [found.partition(" is ")[0] for found, _ in unruled] == ["environment production", "environment lab"]
-    (lacking,) = told(ledger_cli, policy=RULE, people=person("ana", pin=True) + person("ben"))
+    lacking, pinless = told(ledger_cli, policy=RULE, people=person("ana", pin=True) + person("ben"))
     assert lacking == (
         "rule restarts can never be decided in production: 2 must agree, with a PIN only ana",
         "`nightshift people pin ben --write`",
     )
+    assert pinless == ("ben may decide in production and has no PIN", "`nightshift people pin ben --write`")
     always = (
         '[[freeze]]\nname = "always"\ndays = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]\nenvironments = ["production"]\n'
     )

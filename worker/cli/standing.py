@@ -30,7 +30,9 @@ def remarks(opened: Shift) -> list[Remark]:
     if in_force is None:
         return []
     found = in_force[1]
-    return [*_unruled(found), *_undecidable(found, list(opened.jobs)), *_windows(opened, found), *_stranded(opened)]
+    jobs = list(opened.jobs)
+    policy = [*_unruled(found), *_undecidable(found, jobs), *_pinless(found, jobs)]
+    return [*policy, *_windows(opened, found), *_stranded(opened)]
 
 
 def _unruled(found: Configuration) -> Iterator[Remark]:
@@ -59,6 +61,20 @@ def _lacking(found: Configuration, rule: Rule, jobs: Sequence[str]) -> Iterator[
                 without = [person.name for person in may if not person.pin_hash]
                 told = f"rule {rule.name} can never be decided in {place}: {rule.approvers} must agree, with a PIN {_names(able)}"
                 yield Remark(told, f"`nightshift people pin {without[0] if without else 'NAME'} --write`")
+
+
+def _pinless(found: Configuration, jobs: Sequence[str]) -> Iterator[Remark]:
+    """Enough others may be there; these would find a page on which they cannot decide."""
+    lacking = dict[str, list[str]]()
+    for place, mode in found.modes.items():
+        rules = [rule for rule in found.policy.rules if mode == "execute" and matches(place, rule.environments)]
+        able = [
+            one for rule in rules for job in jobs if matches(job, rule.jobs) for one in deciders(rule, found.people, job, place)
+        ]
+        for name in dict.fromkeys(person.name for person in able if not person.pin_hash):
+            lacking.setdefault(name, []).append(place)
+    for name, places in lacking.items():
+        yield Remark(f"{name} may decide in {', '.join(places)} and has no PIN", f"`nightshift people pin {name} --write`")
 
 
 def _windows(opened: Shift, found: Configuration) -> Iterator[Remark]:
