@@ -163,8 +163,12 @@ def _why_not(viewer: Viewer, found: Dossier) -> str | None:
         return "You have decided on this."
     if not viewer.may_speak(LinkPurpose.DECIDE):
         return "This link is not for deciding: sign in, or ask for a fresh one."
-    refusal = why_not(viewer.estate, found.approval, viewer.person)
-    return str(refusal) if refusal else None
+    if refusal := why_not(viewer.estate, found.approval, viewer.person):
+        return str(refusal)
+    person = viewer.estate.person(viewer.person)
+    if person is not None and person.pin_hash is None:
+        return f"You have no PIN yet, and every decision asks for it: ask for `nightshift people pin {person.name}`."
+    return None
 
 
 def _settling(viewer: Viewer, found: Dossier) -> dict[str, object]:
