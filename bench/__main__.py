@@ -1,4 +1,4 @@
-"""`python -m bench [--only throughput,instance,tls,chaining,effects] [--rounds N] [--json]`: one table of everything."""
+"""`python -m bench [--only approvals,throughput,…] [--rounds N] [--json]`: one table of everything."""
 
 import argparse
 import tempfile
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
-from bench import chaining, effects, instance, throughput, tls_probes
+from bench import chaining, effects, instance, pages, throughput, tls_probes
 from bench.table import Row, show
 from tests.servers import PostgresServer, RedisServer
 
@@ -25,6 +25,7 @@ def benches(stack: ExitStack, rounds: int) -> dict[str, Callable[[], list[Row]]]
         "instance": lambda: instance.compare(folder),
         "tls": lambda: tls_row(folder),
         "effects": lambda: effects.compare(folder, postgres(), stack.enter_context(RedisServer()), rounds),
+        "approvals": lambda: pages.compare(folder, postgres()),
         "chaining": lambda: chaining.compare(folder, postgres(), WRITTEN, rounds),
     }
 
@@ -38,7 +39,7 @@ def tls_row(folder: Path) -> list[Row]:
 
 def main() -> None:
     arguments = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    arguments.add_argument("--only", default="throughput,instance,tls,chaining,effects", help="names with a comma")
+    arguments.add_argument("--only", default="throughput,instance,tls,chaining,effects,approvals", help="names with a comma")
     arguments.add_argument("--rounds", type=int, default=5)
     arguments.add_argument("--json", action="store_true")
     chosen = arguments.parse_args()

@@ -37,7 +37,9 @@ def write(run_ids: list[str]) -> None:
 def chain(environ: dict[str, str]) -> None:
     """The chainer alone, as the relay turns it."""
     open_house(environ)
-    next(loop for loop in _houses[0].relay_loops() if loop.name == "chainer").run(threading.Event())
+    lookout, chainer = (loop for loop in _houses[0].relay_loops() if loop.name in {"lookout", "chainer"})
+    lookout.start(threading.Event())
+    chainer.run(threading.Event())
 
 
 def measured(pool: Pool, number: int) -> float:

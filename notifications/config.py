@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -149,10 +150,16 @@ class ApprovalsConfig(_Table):
     )
 
 
+def _name(value: str) -> str:
+    if ">" in value or not value:
+        raise ValueError("is no name of a channel; accepted: a name without `>`")
+    return value
+
+
 class RoutesConfig(_Table):
     """The whole of `routes.toml`."""
 
-    channels: dict[str, ChannelConfig] = Field(default_factory=dict)
+    channels: dict[Annotated[str, AfterValidator(_name)], ChannelConfig] = Field(default_factory=dict)
     routes: tuple[RouteConfig, ...] = ()
     digest: DigestConfig = Field(default_factory=DigestConfig)
     approvals: ApprovalsConfig = Field(default_factory=ApprovalsConfig)

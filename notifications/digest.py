@@ -38,6 +38,8 @@ class NightApproval:
     title: str
     waits_for: Sequence[str]
     expires_at: datetime | None = None
+    proposed: bool = False
+    """Only shown: there is no yes to give."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +67,10 @@ class Night:
     failed: Sequence[NightRun] = ()
     skipped: Sequence[NightRun] = ()
     approvals: Sequence[NightApproval] = ()
+    repaired: Sequence[NightRun] = ()
+    """Changes that were carried out: verified, or taken back."""
+    answered: Sequence[NightRun] = ()
+    """Requests that people denied or took back; `id` is the request's."""
     console_url: str
 
     @property
@@ -121,6 +127,7 @@ def _title(night: Night) -> str:
         _count(len(night.needs_attention), "run", "needing attention"),
         _count(len(night.failed), "failed run"),
         _count(len(night.skipped), "skipped run"),
+        f"{len(night.repaired)} repaired" if night.repaired else "",
         f"{night.muted} muted" if night.muted else "",
         f"{night.ok} ok" if night.ok else "",
     ]
@@ -151,6 +158,8 @@ def _sections(night: Night) -> list[Section]:
     return [
         bounded("Waiting for a person", [_approval(night, approval) for approval in night.approvals], approvals, "medium"),
         bounded("Needs attention", [_run(night, run) for run in night.needs_attention], runs, "critical"),
+        bounded("Repaired", [_run(night, run) for run in night.repaired], runs, "ok"),
+        bounded("Denied or taken back", [_answered(night, one) for one in night.answered], approvals, "info"),
         bounded("New", _findings(night, night.new), findings, _worst(night.new)),
         bounded("Still open", _findings(night, night.still_open), findings, _worst(night.still_open)),
         bounded("Could not tell", [_unknown(night, one) for one in night.cannot_tell], runs, "cannot_tell"),
@@ -179,7 +188,13 @@ def _run(night: Night, run: NightRun) -> Line:
     return Line(f"{run.job}: {run.why}", _url(night, f"runs/{run.id}"))
 
 
+def _answered(night: Night, one: NightRun) -> Line:
+    return Line(f"{one.job}: {one.why}", _url(night, f"approvals/{one.id}"))
+
+
 def _approval(night: Night, approval: NightApproval) -> Line:
+    if approval.proposed:
+        return Line(f"{approval.title} (proposed only: nobody can say yes)", _url(night, f"approvals/{approval.id}"))
     who = ", ".join(approval.waits_for) or "nobody"
     until = ""
     if approval.expires_at is not None:
@@ -226,6 +241,8 @@ def _facts(night: Night) -> dict[str, object]:
         "failed": [run.id for run in night.failed],
         "skipped": [run.id for run in night.skipped],
         "approvals": [approval.id for approval in night.approvals],
+        "repaired": [run.id for run in night.repaired],
+        "answered": [one.id for one in night.answered],
     }
 
 

@@ -128,10 +128,11 @@ class EmailChannel:
             permanent = all(code >= _PERMANENT for code, _ in error.recipients.values())
             raise self._error(f"refused every recipient: {_refusals(error.recipients)}", permanent=permanent) from None
         except smtplib.SMTPResponseException as error:
-            permanent = error.smtp_code >= _PERMANENT
+            # Only the mail itself can be refused for good. A password or a sender is put right some day: the mail waits for it.
+            permanent = isinstance(error, smtplib.SMTPDataError) and error.smtp_code >= _PERMANENT
             raise self._error(f"answered {_answer(error.smtp_code, error.smtp_error)}", permanent=permanent) from None
         except smtplib.SMTPNotSupportedError as error:
-            raise self._error(f"cannot do what is configured: {error}", permanent=True) from None
+            raise self._error(f"cannot do what is configured: {error}") from None
         except TimeoutError:
             raise self._error(f"did not answer within {self.timeout_seconds:g} s") from None
         except (smtplib.SMTPException, OSError) as error:

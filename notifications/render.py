@@ -1,14 +1,16 @@
 """How a message looks as text and as HTML: Jinja2 in one place, strict about names, escaping all HTML."""
 
-import unicodedata
-from datetime import UTC, datetime
+import re
+from datetime import UTC, datetime, tzinfo
 from functools import cache
+from html import escape
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from notifications.message import Message, MessageKind
 
-_BIDI = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+# Unicode's Cc and Cs but for line feed and tab, and what turns the direction of writing.
+_DISGUISES = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069]")
 _COLOURS = {
     "info": "#4a6fa5",
     "low": "#4a6fa5",
@@ -22,7 +24,7 @@ _COLOURS = {
 
 def plain(text: str) -> str:
     """`text` without terminal escapes, other control characters and direction overrides, which can disguise a line."""
-    return "".join(c for c in text if c in "\n\t" or not (unicodedata.category(c) in {"Cc", "Cs"} or c in _BIDI))
+    return _DISGUISES.sub("", text)
 
 
 def one_line(text: str, limit: int) -> str:
@@ -35,6 +37,48 @@ def instant(at: datetime) -> str:
     """`20 Nov 2026 02:14 UTC`."""
     at = at.astimezone(UTC)
     return f"{at.day} {at:%b %Y %H:%M} UTC"
+
+
+def shortened(text: str, most_bytes: int, where: str) -> str:
+    """As many whole lines of `text` as fit, and how many there are more. A line that is longer than all of it is cut."""
+    lines, kept, room = plain(text).rstrip().splitlines(), [], most_bytes
+    for line in lines:
+        room -= _weight(line) + 1
+        if room < 0:
+            break
+        kept.append(line)
+    if lines and not kept:
+        kept = [_cut(lines[0], most_bytes)]
+        return "\n".join([*kept, f"… the rest of this line and {len(lines) - 1} more: {where}"])
+    more = len(lines) - len(kept)
+    return "\n".join([*kept, f"… and {more} more lines: {where}"] if more else kept)
+
+
+def _cut(line: str, most_bytes: int) -> str:
+    kept = line[:most_bytes]
+    while _weight(kept) > most_bytes:
+        kept = kept[: len(kept) * most_bytes // _weight(kept)]
+    return kept
+
+
+def short(text: str, most_bytes: int) -> str:
+    """One line of it, with an ellipsis if something had to go."""
+    line = one_line(text, most_bytes)
+    return line if _weight(line) <= most_bytes else _cut(line, most_bytes - 3) + "…"
+
+
+def _weight(text: str) -> int:
+    return len(escape(text).encode("utf-8", "replace"))
+
+
+def when(at: datetime, zone: tzinfo) -> str:
+    """`Mon 23 Nov 2026 17:00 CET (16:00 UTC)`: in the deciders' zone, and in everybody's."""
+    local, utc = at.astimezone(zone), at.astimezone(UTC)
+    told = f"{local:%a} {local.day} {local:%b %Y %H:%M} {local.tzname()}"
+    if local.utcoffset() == utc.utcoffset():
+        return told
+    other_day = f"{utc:%a} " if utc.date() != local.date() else ""
+    return f"{told} ({other_day}{utc:%H:%M} UTC)"
 
 
 def text(message: Message) -> str:

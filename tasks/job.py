@@ -38,7 +38,11 @@ class Proposer(Protocol[P_contra]):
 
 
 class Remedy(Proposer[P_contra], Protocol[P_contra]):
-    """The part of a job that can plan, apply and verify."""
+    """The part of a job that can plan, apply and verify.
+
+    It may also have `still(ctx, step) -> bool`, which reads only: whether the world is as `step.precondition` says, asked just
+    before the step. Without it an interrupted plan does not go on with its next step: a person is called.
+    """
 
     def apply(self, ctx: ApplyContext, step: Step) -> Receipt:
         """Make one outside change; the only method that changes the world. May run twice with the same key.

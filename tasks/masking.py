@@ -1,6 +1,7 @@
 """Takes the secrets that a script was given out of what it printed."""
 
 import json
+from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Self
@@ -27,6 +28,8 @@ class Mask:
             for text in (value, value.strip(), *(line for line in lines if len(line) >= SHORTEST_LINE)):
                 # As it is, as JSON writes it, and as our own messages quote it.
                 shapes |= {text, repr(text)[1:-1], json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]}
+            if len(value) >= SHORTEST_PIECE:
+                shapes |= _base64(value)
         return cls(tuple(sorted(filter(None, shapes), key=len, reverse=True)))
 
     def text(self, text: str) -> str:
@@ -58,6 +61,12 @@ class Mask:
         """The same answer, every word of it masked; its own entry's name excepted, which came from us."""
         masked = {field.name: self.json(getattr(answer, field.name)) for field in fields(answer) if field.name not in KEPT}
         return replace(answer, **masked)  # type: ignore[arg-type]  # masking keeps each member's type
+
+
+def _base64(value: str) -> set[str]:
+    """As a header or a Kubernetes secret holds it; its padding shows nothing."""
+    content = value.encode(errors="surrogateescape")
+    return {encoded(content).decode().rstrip("=") for encoded in (b64encode, urlsafe_b64encode)}
 
 
 KEPT = frozenset({"entry", "severity"})

@@ -15,6 +15,10 @@ REFERENCE = re.compile(r"(env|file|vault):.")
 PASSED_ON = ("PATH", "LANG", "LC_ALL", "TZ", "HOME")
 """Names of the worker's own environment that a program gets unless its entry says otherwise."""
 
+_HARMLESS = re.compile(r"PATH|LANG|LC_[A-Z]+|TZ|HOME|USER|SHELL|TERM|PWD")
+_SHORTEST_HIDDEN = 6
+"""A shorter value (`1`, `true`) is everywhere: to mask it would leave nothing to read."""
+
 _OWN_PREFIX = "NIGHTSHIFT_"
 _LAST_LINES = 20
 _LAST_CHARS = 4000
@@ -57,6 +61,12 @@ def all_environment(passed_on: Sequence[str], environment: Mapping[str, str], se
     """All that a program finds in its environment."""
     passed = {name: os.environ[name] for name in passed_on if name in os.environ}
     return {**passed, **environment, **secrets}
+
+
+def kept_back(passed_on: Sequence[str], secrets: Mapping[str, str]) -> tuple[str, ...]:
+    """The values a program was given that nobody may read in its output: its secrets, and what it was passed on."""
+    passed = [os.environ.get(name, "") for name in passed_on if not _HARMLESS.fullmatch(name)]
+    return (*secrets.values(), *(value for value in passed if len(value) >= _SHORTEST_HIDDEN))
 
 
 def last_lines(text: str) -> str:

@@ -4,7 +4,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import AbstractContextManager, closing, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,6 +15,7 @@ from tests.servers.hiding import path_without
 from tests.servers.loopback import LoopbackOnly
 from tests.servers.n8n_install import node
 from tests.servers.process import Server
+from tests.support.browser import Browser
 
 # Said to the tests, not to Nightshift, which refuses settings that it does not know: so no process we start inherits them.
 IN_CI = bool(os.environ.pop("NIGHTSHIFT_CI", ""))
@@ -22,6 +23,7 @@ REDIS_HIDDEN = bool(os.environ.pop("NIGHTSHIFT_TEST_NO_REDIS", ""))
 
 _loopback_only = LoopbackOnly()
 ServerT = TypeVar("ServerT", bound=Server)
+OpenT = TypeVar("OpenT", bound=AbstractContextManager[object])
 
 
 def pytest_configure() -> None:
@@ -59,7 +61,7 @@ def _redis_hidden_on_request(request: pytest.FixtureRequest) -> Iterator[None]:
         yield
 
 
-def _serve(make: Callable[[], ServerT]) -> Iterator[ServerT]:
+def _serve(make: Callable[[], OpenT]) -> Iterator[OpenT]:
     try:
         server = make()
     except Missing as missing:
@@ -90,6 +92,12 @@ def _rabbit() -> Iterator[RabbitServer]:
 @pytest.fixture(scope="session")
 def _n8n() -> Iterator[N8nServer]:
     yield from _serve(N8nServer)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """The session's Chromium; each page of it has a context of its own."""
+    yield from _serve(Browser)
 
 
 def _running(server: ServerT) -> ServerT:

@@ -19,6 +19,8 @@ class Loop:
     seconds: float
     step: Callable[[], bool]
     wake: threading.Event = field(default_factory=threading.Event)
+    rested_seconds: float | None = None
+    """The pause instead, when there was no more to do: somebody wakes it when there is."""
 
     def run(self, stop: threading.Event) -> None:
         """Until `stop`. A step that raises is logged and tried again, ever more slowly."""
@@ -26,12 +28,13 @@ class Loop:
         failures = 0
         while not stop.is_set():
             if pause:
-                self.wake.wait(pause)
+                # Whoever wakes it knows what there is to do, not that it failed a moment ago.
+                (stop if failures else self.wake).wait(pause)
                 self.wake.clear()
             if stop.is_set():
                 return
             try:
-                pause = 0.0 if self.step() else self.seconds
+                pause = 0.0 if self.step() else self.rested_seconds or self.seconds
                 failures = 0
             except Exception as error:  # noqa: BLE001 - a loop outlives whatever its step meets
                 failures += 1

@@ -3,6 +3,7 @@
 import json
 import re
 import threading
+from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Iterator, Mapping
 from urllib.parse import quote
 
@@ -13,18 +14,21 @@ SHORTEST_LINE = 16
 """Of a value of many lines (a PEM key), each line as long as this is a secret of its own."""
 
 _SECRET_NAME = re.compile(
-    r"(?:^|[_\-.\s])(?:password|passwd|passphrase|secrets?|tokens?|pin|pin_hash|api[_-]?keys?|private[_-]?key|credentials?"
-    r"|authorization|cookie)$",
+    r"secret(?!ar)|token(?!i[sz])|passw(?:or)?d|passphrase|credential|(?:api|private|access)[_\-]?key"
+    r"|(?:^|[_\-.\s])(?:pin|pin_hash|authorization|cookie)$",
     re.IGNORECASE,
 )
+_ABOUT_ONE = re.compile(r"[_\-.\s](?:files?|paths?|dir|folder|used|limit|count|name|names|reference)$", re.IGNORECASE)
+"""`token_file` and `tokens_used` tell of secrets and hold none."""
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _USERINFO = re.compile(r"(?P<start>[a-zA-Z][a-zA-Z0-9+.\-]*://[^\s/:@?#'\"]*:)[^\s/@'\"]+(?=@)")
 _QUERY = re.compile(r"(?P<start>[?&](?:password|passwd|token|secret|api_?key|access_token|signature)=)[^&\s'\"]+", re.IGNORECASE)
 
 
 def is_secret_name(name: str) -> bool:
-    """Whether a member of that name holds a secret: `smtp_password`, `API_TOKEN`, `pin`, `clientSecret`."""
-    return _SECRET_NAME.search(_CAMEL.sub("_", name)) is not None
+    """Whether a member of that name holds a secret: `smtp_password`, `AWS_SECRET_ACCESS_KEY`, `pin`, `clientSecret`."""
+    spread = _CAMEL.sub("_", name)
+    return _SECRET_NAME.search(spread) is not None and _ABOUT_ONE.search(spread) is None
 
 
 def mask_urls(text: str) -> str:
@@ -85,6 +89,8 @@ def _spellings(value: str) -> Iterator[str]:
         if len(text) >= SHORTEST:
             yield from (text, json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1])
             yield from (repr(text)[1:-1], quote(text), quote(text, safe=""))
+            content = text.encode(errors="surrogateescape")
+            yield from (b64encode(content).decode().rstrip("="), urlsafe_b64encode(content).decode().rstrip("="))
 
 
 PROCESS = Redactor()

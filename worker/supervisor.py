@@ -21,7 +21,7 @@ from typing import Protocol
 from worker.logs import get_log
 
 _LOG = get_log("nightshift.supervisor")
-_LOOK_SECONDS = 0.2
+_LOOK_SECONDS = 0.5
 _FIRST_PAUSE_SECONDS = 0.5
 _LONGEST_PAUSE_SECONDS = 30.0
 _STEADY_SECONDS = 60.0

@@ -11,7 +11,7 @@ from worker.flow.deciding import expire_due, expire_unused, remind_due
 from worker.flow.lost import take_over
 from worker.flow.shift import Shift
 from worker.flow.verbs import reopen_mutes
-from worker.ledger import batches, runs
+from worker.ledger import batches, runs, waiting
 from worker.records import Run
 
 IDEMPOTENCY_KEPT = timedelta(days=30)
@@ -37,7 +37,8 @@ class Sweeper:
     def step(self) -> bool:
         """One round."""
         with self.shift.ledger.read() as connection:
-            expired = runs.expired(connection)
+            over = waiting.anything_over(connection, self.shift.clock())
+            expired = runs.expired(connection) if over else []
         now = monotonic()
         self._seen = {_sighting(run): self._seen.get(_sighting(run), now) for run in expired}
         grace = self.shift.pace.grace.total_seconds()
@@ -45,6 +46,11 @@ class Sweeper:
             seen_for = now - self._seen[_sighting(run)]
             if seen_for >= grace:
                 self._take(run, timedelta(seconds=seen_for))
+        if over:
+            reopen_mutes(self.shift)
+            expire_due(self.shift)
+            expire_unused(self.shift)
+            remind_due(self.shift)
         self._keep_house()
         return False
 
@@ -55,10 +61,6 @@ class Sweeper:
 
     def _keep_house(self) -> None:
         now = self.shift.clock()
-        reopen_mutes(self.shift)
-        expire_due(self.shift)
-        expire_unused(self.shift)
-        remind_due(self.shift)
         if self._kept_house_at is not None and now - self._kept_house_at < _HOUSEKEEPING:
             return
         self._kept_house_at = now

@@ -3,7 +3,7 @@
 import os
 import socket
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property, partial
@@ -22,7 +22,7 @@ from worker.doorbell import Broker, broker_of, transport_options
 from worker.flow.shift import Estate, Pace, Providers, Shift
 from worker.ledger import Ledger
 from worker.loops import Loop
-from worker.records import Run
+from worker.records import Run, Topic
 from worker.secrets import Secrets
 from worker.settings import Settings, load_settings
 from worker.tokens import Grant, Keys, Sessions, grants_of_role
@@ -95,6 +95,9 @@ class House:
         if url.startswith(("redis", "rediss")):
             # A gateway must not hang on a broker that is away; the relay rings again.
             options |= {"socket_connect_timeout": 3, "socket_timeout": 10, "socket_keepalive": True}
+            # Bells taken and not answered are kept in the worker's memory alone, as with the other transports. In Redis they
+            # would come back after an hour, the relay rings again after seconds; two transactions a bell for nothing.
+            options |= {"ack_emulation": False}
         return options
 
     @cached_property
@@ -160,20 +163,24 @@ class House:
         return self.settings.base_url or f"http://{self.settings.host}:{self.settings.port}"
 
     def relay_loops(self) -> list[Loop]:
-        """Bells, callbacks, events, messages, pings and the chain."""
-        from worker.relay import BellRelay, CallbackRelay, Chainer, EventRelay, MessageRelay, PingRelay
+        """Bells, callbacks, events, messages, pings, the chain, and the one that wakes them."""
+        from worker.ledger.waiting import CHAIN
+        from worker.relay import RESTED_SECONDS, BellRelay, CallbackRelay, Chainer, EventRelay, Lookout, MessageRelay, PingRelay
 
         shift, pause = self.shift, self.settings.relay_seconds
         messages = MessageRelay(shift, self.routing, lambda: self.console_url)
         chainer = Chainer(shift, self.seat, self.settings.audit_anchor_file)
-        return [
-            Loop("bells", pause, BellRelay(shift, self.bell.depth).step),
-            Loop("callbacks", pause, CallbackRelay(shift, self.callback_secret).step),
-            Loop("events", pause, EventRelay(shift).step),
-            Loop("messages", pause, messages.step),
-            Loop("pings", max(pause, 1.0), PingRelay(shift).step),
-            Loop("chainer", max(pause, 1.0), chainer.step),
-        ]
+        steps: dict[str, tuple[str, Callable[[], bool]]] = {
+            Topic.BELL: ("bells", BellRelay(shift, self.bell.depth).step),
+            Topic.CALLBACK: ("callbacks", CallbackRelay(shift, self.callback_secret).step),
+            Topic.EVENT: ("events", EventRelay(shift).step),
+            Topic.MESSAGE: ("messages", messages.step),
+            Topic.PING: ("pings", PingRelay(shift).step),
+            CHAIN: ("chainer", chainer.step),
+        }
+        loops = {what: Loop(name, pause, step, rested_seconds=max(pause, RESTED_SECONDS)) for what, (name, step) in steps.items()}
+        lookout = Lookout(shift, {what: loop.wake for what, loop in loops.items()})
+        return [Loop("lookout", pause, lookout.step), *loops.values()]
 
     def callback_secret(self) -> str | None:
         """What callbacks are signed with. Raises `ProviderError`."""
@@ -211,11 +218,13 @@ class House:
         )
 
     def grants_of(self, person: str) -> Sequence[Grant]:
-        """What the configuration in force lets a person do. `operator` is whoever can run our command line here."""
-        found = configuration.current(self.ledger)
-        known = found[1].person(person) if found else None
-        if known is None and person == OPERATOR:
+        """What the configuration in force lets a person do. `operator`, which no person may be called, is whoever can run our
+        command line here.
+        """
+        if person == OPERATOR:
             return grants_of_role("admin")
+        found = configuration.current(self.ledger)
+        known = next((one for one in found[1].people if one.name == person), None) if found else None
         return known.grants if known else ()
 
     def broker_trouble(self) -> str | None:

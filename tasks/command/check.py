@@ -12,7 +12,7 @@ from tasks.errors import Cancelled, ProviderError
 from tasks.job import Job, Params
 from tasks.masking import Mask
 from tasks.model import Answer, CannotTell, Finding, Json, Ok, Severity
-from tasks.programs import all_environment, last_lines, read_secrets
+from tasks.programs import all_environment, kept_back, last_lines, read_secrets
 
 
 class CommandParams(Params):
@@ -59,7 +59,7 @@ def check(ctx: Context, params: CommandParams) -> Iterator[Answer]:  # noqa: ARG
         except ProviderError as error:
             yield _cannot_tell(entry, "cannot_read_secret", error.stage, str(error), {})
             continue
-        mask = Mask.of(list(secrets.values()))
+        mask = Mask.of(kept_back(entry.pass_env, secrets))
         for answer in _look(ctx, entry, secrets, mask):
             yield mask.answer(answer)
 
@@ -78,7 +78,7 @@ def _look(ctx: Context, entry: CommandEntry, secrets: dict[str, str], mask: Mask
     ended = Ended(entry, result, hide(stdout), hide(stderr))
     for name, text in (("stdout", ended.stdout), ("stderr", ended.stderr)):
         if text:
-            ctx.artifacts.put(f"{entry.name}.{name}.txt", text.encode(), secret=bool(secrets))
+            ctx.artifacts.put(f"{entry.name}.{name}.txt", text.encode(), secret=bool(mask.secrets))
     if result.ended_by == "cancelled":
         message = f"{entry.name}: cancelled after {result.elapsed.total_seconds():.1f} s"
         raise Cancelled(message)

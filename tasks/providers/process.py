@@ -85,6 +85,7 @@ class _Running:
     report: bytearray = field(default_factory=bytearray)
     ended_by: EndedBy = "itself"
     kill_at: float | None = None
+    hung_up: bool = False
     begun: bool = False
     """The keeper was told what to run."""
 
@@ -127,9 +128,10 @@ class _Running:
         try:
             piece = self.line.recv(PIECE_BYTES)
         except ConnectionResetError:  # it hung up before it read our last order
-            return False
+            piece = b""
         self.report += piece
-        return bool(piece)
+        self.hung_up = not piece
+        return not self.hung_up
 
     def result(self) -> CommandResult:
         """How it ended, by the keeper's report. Raises `ProviderError` if it never started, or the keeper was killed."""
@@ -163,7 +165,9 @@ class _Running:
         for stream in (self.keeper.stdin, *self.output):
             if stream is not None:
                 stream.close()
-        if self.begun and self.command.outlives and self.keeper.poll() is None and self.ended_by == "itself":
+        # One that hung up is about to end, even if it has not yet.
+        alone = self.begun and self.command.outlives and not self.hung_up and self.ended_by == "itself"
+        if alone and self.keeper.poll() is None:
             threading.Thread(target=self.keeper.wait, name="nightshift-keeper", daemon=True).start()
         else:
             self.keeper.wait()

@@ -1,5 +1,6 @@
 """A shift with one job that mends, three people with PINs, and a policy that lets one of them agree; over both databases."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,8 +18,9 @@ def ward(ledger_url: str, tmp_path: Path) -> Iterator[Ward]:
 
 
 @pytest.fixture
-def ward_here(tmp_path: Path) -> Iterator[Ward]:
+def ward_here(tmp_path: Path, _sqlite_template: Path) -> Iterator[Ward]:
     """The same on SQLite alone, where the database is not the point."""
+    shutil.copy(_sqlite_template, tmp_path / "ledger.db")
     with open_ward(f"sqlite:///{tmp_path / 'ledger.db'}", tmp_path) as opened:
         yield opened
 

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
 from html import unescape
@@ -19,12 +19,12 @@ from worker.api import create_app
 from worker.flow.linking import mint
 from worker.flow.nights import join_night
 from worker.flow.signing_in import make_login_link
-from worker.ledger import people
+from worker.ledger import approvals, people
 from worker.ledger.rows import new_id
 from worker.ledger.tables import METADATA
-from worker.records import ActorKind, Approval, TokenRow
+from worker.records import ActorKind, Approval, LinkPurpose, TokenRow
 from worker.settings import Settings
-from worker.tokens import Grant, Sessions, grants_of_role, hash_token, new_api_token
+from worker.tokens import Grant, Keys, Sessions, grants_of_role, hash_token, new_api_token
 
 ADMIN = grants_of_role("admin")
 COUNTING = ("pin_tries",)
@@ -41,6 +41,18 @@ class Hall:
     url: str
     settings: Settings
     clients: list[httpx.Client] = field(default_factory=list)
+    frozen: Picture = field(default_factory=dict)
+    """The picture that a script must leave as it is, and how many audit rows were on it."""
+    audited: int = 0
+
+    def freeze_picture(self) -> None:
+        """From here on nothing may change."""
+        self.frozen = self.picture()
+        self.audited = len(self.ward.audit())
+
+    def other_keys(self) -> Keys:
+        """Those of another instance."""
+        return Keys(self.ward.folder.parent / "other-keys")
 
     def client(self, token: str | None = None) -> httpx.Client:
         """Nobody in particular, or the bearer of an API token."""
@@ -69,9 +81,11 @@ class Hall:
             people.insert_token(tx, row, hash_token(text))
         return text
 
-    def link(self, approval: Approval, person: str = "bo", channel: str = "mail") -> str:
+    def link(
+        self, approval: Approval, person: str = "bo", channel: str = "mail", purpose: LinkPurpose = LinkPurpose.DECIDE
+    ) -> str:
         """The token of a fresh link."""
-        return mint(self.ward.rig.shift, approval, person, channel)
+        return mint(self.ward.rig.shift, approval, person, channel, purpose)
 
     def opened(self, approval: Approval, person: str = "bo") -> httpx.Client:
         """A browser in which the person opened their link."""
@@ -95,6 +109,14 @@ class Hall:
                 for table in METADATA.sorted_tables
                 if table.name not in without
             }
+
+
+def copy_of(ward: Ward, approval: Approval, number: int) -> Approval:
+    """Another pending request for the same plan, as if it were of another subject."""
+    copy = replace(approval, id=new_id(), subject=f"{approval.subject} {number}")
+    with ward.rig.ledger.transaction() as tx:
+        approvals.insert_approval(tx, copy)
+    return copy
 
 
 def form_of(page: str, approval: Approval | None = None) -> dict[str, str]:

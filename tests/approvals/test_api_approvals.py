@@ -226,6 +226,7 @@ def crowd(number: int) -> tuple[Person, ...]:
     )
 
 
+@pytest.mark.slow
 def test_of_200_decisions_at_once_by_page_and_api_one_wins(hall: Hall) -> None:
     hall.ward.change(people=(person("ana"), *crowd(40)))
     approval = hall.ward.ask()

@@ -9,6 +9,7 @@ from tests.approvals.ward import PROD, Ward, open_ward, person, rule
 from tests.support.shift import request
 from worker.flow import Order
 from worker.flow.deciding import dismiss, expire_due, remind_due
+from worker.flow.errors import Forbidden
 from worker.flow.intake import enqueue
 from worker.flow.verbs import mute
 from worker.ledger import keepings, outbox, people, plans
@@ -209,3 +210,81 @@ def test_nobody_is_asked_while_a_person_has_to_settle_the_last_try(ward_here: Wa
 def test_only_people_of_the_rule_are_named_as_deciders(ward_here: Ward) -> None:
     ward_here.change(policy=Policy(rules=(rule(people=["cy"]),)), people=(person("bo"), person("cy")))
     assert ward_here.ask().people == ["cy"]
+
+
+def token_of(ward: Ward, name: str, maker: str, kind: ActorKind) -> None:
+    now = ward.rig.clock()
+    later = now + timedelta(days=1)
+    row = TokenRow(
+        id=new_id(),
+        name=name,
+        family=new_id(),
+        kind=kind,
+        grants=[],
+        created_by=maker,
+        created_at=now,
+        expires_at=later,
+        revoked_at=None,
+    )
+    with ward.rig.ledger.transaction() as tx:
+        people.insert_token(tx, row, f"{len(name):064}")
+
+
+def asked_by(ward: Ward, actor: Actor) -> None:
+    (run,) = enqueue(ward.rig.shift, request(Order(job="slots"), actor=actor)).runs
+    ward.rig.execute(run)
+
+
+@pytest.mark.parametrize(
+    "actor",
+    [
+        Actor(ActorKind.TOKEN, "ci for prod"),
+        Actor(ActorKind.N8N, "canvas", "BO@example.com"),
+        Actor(ActorKind.N8N, "canvas", "Bo"),
+        Actor(ActorKind.CLI, "Bo"),
+        Actor(ActorKind.PERSON, "bo"),
+    ],
+    ids=str,
+)
+def test_nobody_decides_on_what_they_asked_for_however_they_are_spelled(ward_here: Ward, actor: Actor) -> None:
+    token_of(ward_here, "ci for prod", "person:bo", ActorKind.TOKEN)
+    token_of(ward_here, "canvas", "person:ana", ActorKind.N8N)
+    asked_by(ward_here, actor)
+    (asked,) = ward_here.pending()
+    with pytest.raises(Forbidden) as refused:
+        ward_here.say(asked, "bo")
+    assert refused.value.code == "self_approval"
+
+
+def test_a_canvas_cannot_take_the_decision_from_people_by_naming_them(ward_here: Ward) -> None:
+    token_of(ward_here, "canvas", "person:ana", ActorKind.N8N)
+    ward_here.ask()
+    for name in ("bo", "cy"):
+        asked_by(ward_here, Actor(ActorKind.N8N, "canvas", name))
+    (asked,) = ward_here.pending()
+    assert asked.requesters == ["ana"]
+    assert ward_here.say(asked, "bo").state is ApprovalState.APPROVED
+
+
+def test_a_request_that_is_found_again_takes_on_what_its_rule_demands_by_now(ward_here: Ward) -> None:
+    ward_here.ask()
+    ward_here.change(policy=Policy(rules=(rule(approvers=2, people=["bo", "cy"]),)))
+    again = ward_here.ask()
+    assert (again.quorum, list(again.people)) == (2, ["bo", "cy"])
+
+
+def test_a_proposal_that_was_put_away_is_asked_for_once_it_may_be_done(ward_here: Ward) -> None:
+    ward_here.change(modes={PROD: "propose"})
+    dismiss(ward_here.rig.shift, ward_here.ask().id, Actor(ActorKind.PERSON, "bo"), "later")
+    ward_here.change(modes={PROD: "execute"})
+    assert ward_here.ask().mode == "execute"
+
+
+def test_the_simulation_is_of_this_request_and_not_of_an_earlier_one_of_the_same_digest(ward_here: Ward) -> None:
+    first = ward_here.ask()
+    (ward_here.folder / "commit").write_text("c0ffee")
+    ward_here.say(first, choice=Choice.DENY, reason="not yet")
+    ward_here.rig.clock.advance(timedelta(days=8))
+    second = ward_here.ask()
+    assert second.digest == first.digest
+    assert ward_here.plan(second.digest).soft_pins == {"commit": "c0ffee"}

@@ -13,7 +13,7 @@ from worker.flow.authorizing import TRIES, deciders, still_entitled
 from worker.flow.deciding import revoke
 from worker.flow.errors import FlowError, Forbidden, Invalid, NotFound, Refused
 from worker.flow.linking import mint, open_link, read_link
-from worker.ledger import outbox, runs
+from worker.ledger import outbox, revisions, runs
 from worker.policy import Policy
 from worker.records import ApprovalState, Choice, RunKind, RunState, Topic, Via
 from worker.tokens import hash_token
@@ -118,6 +118,7 @@ def test_wrong_pins_lock_and_the_lock_outlasts_the_right_pin(ward: Ward) -> None
     with pytest.raises(Refused) as refused:
         ward.say(asked, pin=PIN)
     assert refused.value.code == "pin_locked"
+    assert [entry.object_id for entry in ward.audit("person.pin_locked")] == ["bo"]
     ward.rig.clock.advance(timedelta(minutes=16))
     assert ward.say(asked, pin=PIN).state is ApprovalState.APPROVED
 
@@ -280,3 +281,26 @@ def test_the_ledger_itself_keeps_an_approval_from_starting_a_second_run(ward: Wa
     twin = dataclasses.replace(run, id="another", batch_id=run.batch_id)
     with pytest.raises(Exception, match=r"(?i)unique"), ward.rig.ledger.transaction() as tx:
         runs.insert_runs(tx, [twin])
+
+
+def test_a_rule_that_asks_for_more_people_now_is_heeded_at_the_yes(ward_here: Ward) -> None:
+    asked = ward_here.ask()
+    ward_here.change(policy=Policy(rules=(rule(approvers=2),)))
+    assert ward_here.say(asked, "bo").state is ApprovalState.PENDING
+    assert ward_here.say(asked, "cy").state is ApprovalState.APPROVED
+
+
+def test_the_yes_of_somebody_who_left_is_not_that_of_another_who_has_their_name_now(ward_here: Ward) -> None:
+    asked = ward_here.ask()
+    ward_here.say(asked)
+    said, estate = ward_here.decisions(asked), ward_here.rig.estate[-1]
+    another = person("bo").model_copy(update={"pin_hash": "$argon2id$another"})
+    assert "bo" in str(still_entitled(dataclasses.replace(estate, people=(another,)), asked, said))
+
+
+def test_a_request_of_before_a_restore_is_not_decided_on(ward_here: Ward) -> None:
+    asked = ward_here.ask()
+    with ward_here.rig.ledger.transaction() as tx:
+        revisions.set_state(tx, epoch=2)
+    with pytest.raises(Refused, match="restored"):
+        ward_here.say(asked)

@@ -11,6 +11,7 @@ import pytest
 from tests.approvals.kit import Hall, decide_on, page_of, text_of, yes
 from tests.approvals.ward import person
 from worker.records import Approval, ApprovalState
+from worker.tokens import Keys, LinkCookies
 
 HTML = {"Accept": "text/html"}
 
@@ -146,7 +147,21 @@ def test_a_cookie_ends_with_its_time(hall_here: Hall) -> None:
     approval = hall_here.ward.ask()
     client = hall_here.opened(approval)
     hall_here.ward.rig.clock.advance(timedelta(days=30))
-    assert client.get(f"/approvals/{approval.id}").headers["location"] == "/login"
+    assert client.get(f"/approvals/{approval.id}").headers["location"] == f"/login?next=/approvals/{approval.id}"
+
+
+def test_a_cookie_outlives_a_rotation_of_the_keys_and_dies_with_its_key(hall_here: Hall) -> None:
+    approval, keys = hall_here.ward.ask(), hall_here.ward.rig.shift.keys
+    client, made_with = hall_here.opened(approval), keys.current_id
+    page = page_of(client, approval)
+    keys.rotate()
+    assert decide_on(client, approval, pin="000000").status_code == 403
+    assert client.post(f"/approvals/{approval.id}/decide", data=yes(page, pin="000000")).status_code == 403
+    (hall_here.ward.folder.parent / "keys" / f"{made_with}.key").unlink()
+    here = hall_here.app.state.gateway
+    fresh = replace(here, link_cookies=LinkCookies(Keys(hall_here.ward.folder.parent / "keys"), here.shift.clock))
+    hall_here.app.state.gateway = fresh
+    assert client.get(f"/approvals/{approval.id}").headers["location"] == f"/login?next=/approvals/{approval.id}"
 
 
 def test_who_left_the_configuration_sees_nothing_by_their_link(hall_here: Hall) -> None:

@@ -1,7 +1,9 @@
 """Who is told of a request, by which link, and how it goes on; over a real mail server."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -150,13 +152,30 @@ def test_two_relays_tell_once(room: Mailroom) -> None:
     assert room.after(HOUR) == []
 
 
+def test_many_relays_at_once_tell_each_once(ward: Ward, server: MailServer) -> None:
+    ward.rig.clock.now = TUESDAY
+    doors = {f"door{n}": door(ward.folder).model_copy(update={"name": f"door{n}"}) for n in range(8)}
+    ward.change(tables={"slots": doors})
+    ward.rig.look("slots")
+    room = Mailroom(ward, server, routes(server, {"channels": ["mail"], "match": {"severity": "critical"}}))
+    relays = [MessageRelay(ward.rig.shift, lambda: room.config, lambda: CONSOLE) for _ in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        for done in [pool.submit(relay.step) for relay in relays]:
+            done.result()
+    assert Counter(str(mail["To"]) for mail in server.mails) == {"bo@example.com": 8, "cy@example.com": 8}
+    assert len({str(mail["Message-ID"]) for mail in server.mails}) == 16
+    assert all(open_link(ward.rig.shift, tokens_in(text_of(mail))[0]) for mail in server.mails)
+    assert room.left() == 0
+
+
 def test_a_proposal_gives_nobody_a_link_and_says_that_nothing_is_done(room: Mailroom) -> None:
     room.ward.change(modes={PROD: "propose"})
-    room.ward.ask()
+    approval = room.ward.ask()
     (mail,) = room.after()
     assert str(mail["Subject"]) == "Proposed: write 1 slots"
     assert "Nothing will be done" in text_of(mail)
     assert tokens_in(text_of(mail)) == []
+    assert [row.channel for row in room.deliveries(approval.id)] == ["mail"]
 
 
 def test_what_is_decided_before_it_is_told_is_not_asked(room: Mailroom) -> None:
@@ -221,6 +240,7 @@ def test_a_repair_that_needs_a_person_is_told_in_the_thread_with_its_runbook(roo
     assert len(to(told, "bo")) == len(to(told, "cy")) == len(to_team(told)) == 1
     (run,) = room.ward.effect_runs()
     assert f"nightshift resolve {run.id}" in text_of(told[0])
+    assert "What to do" in text_of(told[0])
     assert f"{CONSOLE}/runbooks#{run.reason}" in text_of(told[0])
 
 

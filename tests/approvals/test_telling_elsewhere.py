@@ -131,6 +131,35 @@ def test_an_edit_that_fails_for_a_while_is_tried_again_and_the_thread_is_told_on
         assert follow_ups(slack, first) == ["Denied by bo: write 1 slots"]
 
 
+def test_a_late_yes_is_not_shown_over_the_end_of_its_run(room: Mailroom, slack: SlackServer) -> None:
+    approval = room.ward.ask()
+    room.after()
+    slack.error = "service_unavailable"
+    room.ward.say(approval)
+    room.after()
+    slack.error = None
+    room.ward.carry_out()
+    room.after(timedelta(0), HOUR)
+    for first in requests_in(slack).values():
+        assert first.text == "Verified: write 1 slots"
+        assert set(follow_ups(slack, first)) == {"Approved by bo: write 1 slots", "Verified: write 1 slots"}
+
+
+def test_a_message_that_somebody_deleted_is_not_edited_and_its_thread_is_told(room: Mailroom, slack: SlackServer) -> None:
+    approval = room.ward.ask()
+    room.after()
+    firsts = list(requests_in(slack).values())
+    slack.posted.clear()
+    room.ward.say(approval)
+    room.after(HOUR)
+    assert {(posted.thread, posted.text) for posted in slack.posted} == {
+        (first.ts, "Approved by bo: write 1 slots") for first in firsts
+    }
+    edits = [row for row in room.deliveries(approval.id) if row.channel.endswith(", edit")]
+    assert {(row.state, row.attempts) for row in edits} == {(DeliveryState.FAILED, 1)}
+    assert room.left() == 0
+
+
 def test_slack_is_asked_again_no_sooner_than_it_wants(room: Mailroom, slack: SlackServer) -> None:
     slack.status, slack.error, slack.headers = 429, "ratelimited", {"Retry-After": "1800"}
     room.ward.ask()

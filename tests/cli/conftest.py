@@ -41,8 +41,8 @@ class Cli:
         assert "Traceback" not in done.stderr
         return done.stderr if code and not done.stdout else done.stdout
 
-    def json(self, *args: str, code: int = 0) -> Any:
-        return json.loads(self(*args, "--json", code=code))
+    def json(self, *args: str, code: int = 0, typed: str | None = None) -> Any:
+        return json.loads(self(*args, "--json", code=code, typed=typed))
 
     def argv(self, *args: str) -> list[str]:
         return [sys.executable, "-m", "worker.cli", *args]

@@ -272,8 +272,11 @@ def test_keys_are_rotated_and_the_old_one_stays_for_reading(ledger_cli: Cli) -> 
 
 
 def test_brakes_are_set_and_lifted(ledger_cli: Cli) -> None:
-    for verb in ("freeze", "kill", "thaw"):
+    assert "neither frozen nor killed" in ledger_cli("brakes")
+    for verb, frozen, killed in (("freeze", True, False), ("kill", True, True), ("thaw", False, False)):
         ledger_cli(verb, "--reason", "a test")
+        told = ledger_cli.json("brakes")
+        assert (told["frozen"], told["killed"], told["reason"]) == (frozen, killed, "a test" if frozen else None)
     assert [entry["verb"] for entry in ledger_cli.json("audit", "list", "--limit", "3")] == [
         "ledger.thawed", "ledger.killed", "ledger.frozen",
     ]  # fmt: skip

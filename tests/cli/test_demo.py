@@ -36,7 +36,9 @@ def test_the_scripted_demo_prints_every_reason_and_leaves_nothing(
     for word in ("Finding:", "Plan:", "Simulation:", "Request:", "Decision:  approve by demo", "Receipt:   renew applied"):
         assert told.count(word) == len(MENDED)
     assert told.count("Outcome:   verified") == len(MENDED)
-    assert re.search(r"127\.0\.0\.1:\d+: fine: .*\n.*127\.0\.0\.1:\d+: renewed:", told), "both addresses of the half-renewed name"
+    assert re.search(r"127\.0\.0\.1:\d+ is fine: .*\n.*127\.0\.0\.1:\d+ is renewed:", told), (
+        "both addresses of the half-renewed name"
+    )
     assert f"{', '.join(MENDED)}: succeeded, 2 ok" in told
     assert "entries in the chain, 0 troubles" in told
     assert list(tmp_path.glob("nightshift-demo-*")) == []

@@ -55,6 +55,7 @@ def test_a_pin_becomes_the_line_for_the_file_and_is_itself_not_shown(cli: Cli) -
 def test_a_short_pin_and_two_that_differ_are_refused(cli: Cli) -> None:
     assert "at least 6" in cli("people", "pin", "Ana", typed="12\n12\n", code=1)
     assert "at least 6" in cli("people", "pin", "Ana", "--stdin", typed="\n", code=1)
+    assert "without a pattern" in cli("people", "pin", "Ana", "--stdin", typed="123456\n", code=1)
     cli("people", "pin", "Ana", typed=f"{PIN}\n{PIN}1\n", code=1)
 
 

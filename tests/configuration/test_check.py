@@ -180,6 +180,7 @@ CANARY = "canary-7f3a9c"
     [
         {"estate": f'[[command]]\nname = "x"\nargv = ["y"]\nenv = {{ API_TOKEN = "{CANARY}" }}\n'},
         {"estate": f'[[command]]\nname = "x"\nargv = ["y"]\npasword = "{CANARY}"\n'},
+        {"estate": f'[[command]]\nname = "x"\nargv = ["y"]\nenv = {{ AWS_SECRET_ACCESS_KEY = "{CANARY}" }}\n'},
         {"people": f'[[person]]\nname = "Ana"\npin_hash = "{CANARY}"\n'},
         {"people": f'[[person]]\nname = "Ana"\npin = "{CANARY}"\n'},
         {"routes": f'[channels.w]\nkind = "webhook"\nurl = "env:U"\nsecret = "{CANARY}"\n'},

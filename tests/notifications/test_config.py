@@ -149,7 +149,11 @@ def test_what_an_outsiders_channel_accepts_is_checked_as_well() -> None:
     [
         ("[chanels]", "chanels", "Extra inputs are not permitted"),
         ('[channels.x]\nhost = "a"', "channels.x.kind", "Field required"),
-        ('[channels.x]\nkind = "fax"', "channels.x.kind", "unknown kind of channel 'fax'; accepted: console, email, webhook"),
+        (
+            '[channels.x]\nkind = "fax"',
+            "channels.x.kind",
+            "unknown kind of channel 'fax'; accepted: console, email, slack, webhook",
+        ),
         (
             '[channels.x]\nkind = "no.such:Thing"',
             "channels.x.kind",
@@ -216,3 +220,37 @@ def test_reading_routes_sends_nothing_and_reads_no_secret(tmp_path: Path) -> Non
     config: Any = parsed(GOOD.replace("file:webhook", f"file:{tmp_path}/absent"))
 
     assert set(config.channels) == {"team", "events"}
+
+
+def test_people_are_told_by_every_mail_channel_unless_the_table_says_otherwise() -> None:
+    assert RoutesConfig.model_validate(tomllib.loads(GOOD)).personal == ("team",)
+    for named in ((), ("team",)):
+        config = RoutesConfig.model_validate({**tomllib.loads(GOOD), "approvals": {"personal": named}})
+        assert config.personal == named
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("events", "channel 'events' cannot address one person; accepted: team"),
+        ("nowhere", "no channel is called 'nowhere'; accepted: events, team"),
+    ],
+)
+def test_a_channel_that_cannot_address_a_person_is_refused_for_people(name: str, said: str) -> None:
+    with pytest.raises(ValidationError) as refused:
+        RoutesConfig.model_validate({**tomllib.loads(GOOD), "approvals": {"personal": ["team", name]}})
+    (fault,) = refused.value.errors()
+    assert fault["loc"] == ("approvals", "personal", 1)
+    assert fault["msg"] == said
+
+
+def test_a_channel_name_has_no_arrow_for_that_is_how_a_person_by_it_is_written() -> None:
+    with pytest.raises(ValidationError, match="a name without `>`"):
+        RoutesConfig.model_validate({"channels": {"mail>ana": {"kind": "console"}}})
+
+
+def test_a_route_may_leave_requests_out() -> None:
+    config = RoutesConfig.model_validate(
+        {"channels": {"c": {"kind": "console"}}, "routes": [{"channels": ["c"], "approvals": False}]}
+    )
+    assert [route.approvals for route in config.to_routes().routes] == [False]

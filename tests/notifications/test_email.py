@@ -12,6 +12,7 @@ from pydantic import SecretStr
 
 from notifications.channel import ChannelError
 from notifications.email import EmailChannel
+from notifications.message import Recipient
 from tests.notifications.values import MESSAGE, NOW, message
 from tests.support.mail import MailServer, mail_server
 
@@ -149,17 +150,17 @@ def test_a_certificate_that_is_not_trusted_gets_no_mail(server_tls: ssl.SSLConte
     assert server.mails == []
 
 
-def test_a_server_without_starttls_gets_no_mail(server: MailServer) -> None:
+def test_a_server_without_starttls_gets_no_mail_until_it_has_it(server: MailServer) -> None:
     with pytest.raises(ChannelError, match="STARTTLS") as refused:
         channel(server, security="starttls").deliver(MESSAGE)
 
-    assert refused.value.permanent is True
+    assert refused.value.permanent is False
     assert server.mails == []
 
 
-@pytest.mark.parametrize(("answer", "permanent"), [("535 never with {password}", True), ("454 not now, {password}", False)])
-def test_a_refused_login_never_repeats_the_password(
-    server_tls: ssl.SSLContext, authority: tuple[trustme.CA, Path], answer: str, *, permanent: bool
+@pytest.mark.parametrize("answer", ["535 never with {password}", "454 not now, {password}"])
+def test_a_refused_login_is_tried_again_and_never_repeats_the_password(
+    server_tls: ssl.SSLContext, authority: tuple[trustme.CA, Path], answer: str
 ) -> None:
     with mail_server(starttls=server_tls, login=("night", "another")) as server:
         server.login_answer = answer
@@ -167,7 +168,7 @@ def test_a_refused_login_never_repeats_the_password(
         with pytest.raises(ChannelError, match=answer.replace("{password}", r"\[password\]")) as refused:
             channel(server, security="starttls", **options).deliver(MESSAGE)
 
-    assert refused.value.permanent is permanent
+    assert refused.value.permanent is False
     assert PASSWORD not in repr(refused.value)
     assert refused.value.__cause__ is None
 
@@ -182,3 +183,31 @@ def test_a_password_is_not_sent_in_the_clear() -> None:
             username="night",
             password=SecretStr(PASSWORD),
         )
+
+
+def test_a_mail_for_one_person_goes_to_them_alone(server: MailServer) -> None:
+    own = message(to=Recipient("bo", "bo@example.org"))
+    assert channel(server).deliver(own).detail == "accepted for 1 of 1 recipients"
+    assert server.envelopes == [["bo@example.org"]]
+    assert server.mails[0]["To"] == "bo@example.org"
+
+
+@pytest.mark.parametrize("email", [None, "no address", "a@b\r\nBcc: eve@example.org"])
+def test_a_person_without_a_good_address_gets_nothing_and_nobody_else_does(server: MailServer, email: str | None) -> None:
+    with pytest.raises(ChannelError, match="the address of bo is not a mail address") as refused:
+        channel(server).deliver(message(to=Recipient("bo", email)))
+    assert refused.value.permanent
+    assert server.mails == []
+
+
+def test_only_who_has_an_address_is_reached(server: MailServer) -> None:
+    assert channel(server).reaches(Recipient("bo", "bo@example.org"))
+    assert not channel(server).reaches(Recipient("bo", None, {"slack": "U1"}))
+
+
+@pytest.mark.parametrize("reference", ["<m1@example.org>", f"<{'m' * 64}@{'a-long-name.' * 6}example.org>"])
+def test_a_follow_up_answers_the_mail_that_it_follows(server: MailServer, reference: str) -> None:
+    channel(server).deliver(message(reply_to=reference))
+    assert server.mails[0]["In-Reply-To"] == reference
+    assert str(server.mails[0]["References"]).split() == ["<finding-f1@example.org>", reference]
+    assert b"=?" not in server.raw[0].partition(b"\r\n\r\n")[0]

@@ -5,7 +5,20 @@ from typing import Any
 import pytest
 
 from notifications.findings import FindingFacts
-from notifications.routes import Decision, InDigest, Match, Nothing, Route, Routes, TellNow, Told, Wait, decide
+from notifications.routes import (
+    Announce,
+    Decision,
+    InDigest,
+    Match,
+    Nothing,
+    Route,
+    Routes,
+    TellNow,
+    Told,
+    Wait,
+    announce,
+    decide,
+)
 from tests.notifications.values import FINDING, HOUR, NOW, finding
 
 PAGER = Route(channels=("pager",))
@@ -149,3 +162,36 @@ def test_nobody_is_told_of_what_somebody_has_taken(state: Any) -> None:
 )
 def test_a_match_holds_only_if_all_its_conditions_do(match: Match, *, accepts: bool) -> None:
     assert match.accepts(FINDING) is accepts
+
+
+def announced(*routes: Route, quiet_until: datetime | None = None, severity: str = "medium") -> Announce:
+    return announce(Routes(routes), finding(severity=severity), quiet_until=quiet_until, now=NOW)
+
+
+def test_a_request_goes_to_the_first_route_that_takes_it_and_its_risk_is_the_severity() -> None:
+    severe = Route(channels=("pager",), match=Match(severity="high"))
+    apart = Route(channels=("chat",), approvals=False)
+    rest = Route(channels=("team",))
+    assert announced(severe, apart, rest) == Announce(("team",), people=True)
+    assert announced(severe, apart, rest, severity="high") == Announce(("pager",), people=True)
+    assert announced(replace(severe, go_on=True), apart, rest, severity="high") == Announce(("pager", "team"), people=True)
+
+
+def test_a_request_that_no_route_takes_or_that_waits_for_the_digest_is_still_told_to_people() -> None:
+    assert announced() == Announce((), people=True)
+    assert announced(Route(channels=("team",), when="digest")) == Announce((), people=True)
+
+
+def test_quiet_hours_spare_people_too_until_their_end() -> None:
+    later = NOW + 3 * HOUR
+    assert announced(PAGER, quiet_until=later) == Announce((), people=False, again_at=later)
+    assert announced(quiet_until=later) == Announce((), people=False, again_at=later)
+    assert announced(PAGER, quiet_until=NOW) == Announce(("pager",), people=True)
+
+
+def test_a_route_that_minds_no_quiet_hours_wakes_people_and_only_its_own_channels() -> None:
+    later = NOW + 3 * HOUR
+    loud = Route(channels=("pager",), quiet=False)
+    assert announced(loud, quiet_until=later) == Announce(("pager",), people=True)
+    both = announced(replace(loud, go_on=True), Route(channels=("team",)), quiet_until=later)
+    assert both == Announce(("pager",), people=True, again_at=later)

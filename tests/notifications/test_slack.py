@@ -32,6 +32,7 @@ def test_a_message_is_posted_with_its_words_and_its_links(server: SlackServer) -
     (posted,) = server.posted
     assert delivery.reference == f"{CHANNEL}:{posted.ts}"
     assert posted.links() == ["https://night.example.org/findings/f1"]
+    assert not posted.previews
     for said in (MESSAGE.title, MESSAGE.body, "expired", "Seen at", "192.0.2.7", "https://night.example.org/runs/r1"):
         assert said in posted.words()
 

@@ -301,8 +301,10 @@ def test_a_call_for_help_goes_to_every_channel_once_with_the_ways_out(rig: Rig, 
     post.config = routing({"channels": ["mail", "other"]})
     post.server.recipient_answers = {"bob@example.org": "550 no such user"}
     run_id = call_for_help(rig)
-    assert post.after(HOUR, HOUR) == ["A person is needed: sites"]
-    assert f"nightshift resolve {run_id} --applied" in str(post.server.mails[0].get_body(("plain",)))
+    assert post.after(HOUR, HOUR) == ["A person is needed: sites: died in mid-step"]
+    body = post.server.mails[0].get_body(("plain",))
+    assert body is not None
+    assert f"nightshift resolve {run_id} --applied" in body.get_content()
     assert post.left() == 0
     assert {(row.channel, row.attempts) for row in post.deliveries()} == {("mail", 1), ("other", 1)}
 

@@ -201,7 +201,7 @@ def storm(home: Path, ledger_url: str, broker_url: str | None, **settings: str) 
         found = Storm(house=house, environ=environ, starts_file=starts, log_file=log)
         stop = threading.Event()
         # Callbacks and messages stay in the outbox to be counted.
-        loops = [*(loop for loop in house.relay_loops() if loop.name in {"bells", "chainer"}), house.sweeper_loop()]
+        loops = [*(loop for loop in house.relay_loops() if loop.name in {"lookout", "bells", "chainer"}), house.sweeper_loop()]
         threads = [loop.start(stop) for loop in loops]
         try:
             yield found

@@ -27,8 +27,8 @@ def gone(pid: int) -> bool:
 class Worker:
     """`celery -A worker.wiring worker` in a process group of its own."""
 
-    def __init__(self, environ: Mapping[str, str], log: Path) -> None:
-        argv = [sys.executable, "-m", "celery", "-A", "worker.wiring", "worker", "-Q", "checks,effects", "-c", "4"]
+    def __init__(self, environ: Mapping[str, str], log: Path, queues: str = "checks,effects") -> None:
+        argv = [sys.executable, "-m", "celery", "-A", "worker.wiring", "worker", "-Q", queues, "-c", "4"]
         with log.open("ab") as output:
             self._process = subprocess.Popen(
                 [*argv, "--without-gossip", "--without-mingle"],
@@ -72,6 +72,11 @@ class Worker:
                 os.killpg(self.pid, signal.SIGKILL)
         if victim != "child":
             self._process.wait()
+
+    def drain(self) -> None:
+        """SIGTERM, and wait for its end: what it has heard is dealt with."""
+        self._process.terminate()
+        self._process.wait()
 
     def stop(self) -> None:
         """End all of it, whatever state it is in."""

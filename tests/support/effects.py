@@ -63,12 +63,12 @@ class Repair:
 
     def entry(self, **members: Any) -> None:
         """The one entry, with these members."""
-        entry = Slots(name=ENTRY, folder=str(self.folder), **members)
+        entry = Slots(**{"name": ENTRY, "folder": str(self.folder), **members})
         self.set(tables={"slots": {ENTRY: entry}})
 
-    def ask(self) -> Approval:
+    def ask(self, name: str = ENTRY) -> Approval:
         """What the check of tonight asks for."""
-        asked = enqueue(self.rig.shift, request(Order(job="slots", params={"entries": [ENTRY]}), actor=NIGHT))
+        asked = enqueue(self.rig.shift, request(Order(job="slots", params={"entries": [name]}), actor=NIGHT))
         for run in asked.runs:
             self.rig.execute(run)
         with self.rig.ledger.read() as connection:

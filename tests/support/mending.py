@@ -4,6 +4,7 @@ One line, one effect: `VALUE KEY`, written by a single append, so that a file te
 """
 
 import os
+import signal
 import time
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
@@ -30,6 +31,8 @@ from tasks.model import (
 
 SCRIPT = 'sleep "$1"; printf "%s %s\\n" "$3" "$4" >> "$5"; sleep "$2"'
 """What a slow step runs: `sh -c SCRIPT sh BEFORE AFTER VALUE KEY FILE`."""
+DIES = "MENDING_DIES"
+"""Environment variable of a worker that is to die in mid-step: `claimed` a step, or `wrote`."""
 COMMAND_TIMEOUT = timedelta(seconds=60)
 
 
@@ -159,6 +162,15 @@ class Mending:
         return _reverse(step) if step.arguments["undoable"] else None
 
 
+class Disliked(Mending):
+    """Does what it should, and does not like what it sees: only of what was taken back it says what is there."""
+
+    def verify(self, ctx: Context, plan: Plan, receipts: Sequence[Receipt]) -> Verification:
+        if any(step.id.startswith("write-") for step in plan.steps):
+            return Verification(verdict=VerificationVerdict.WORSE, detail="it looks odd", evidence={})
+        return super().verify(ctx, plan, receipts)
+
+
 def _entry(ctx: Context, name: str) -> Slots:
     return next(entry for entry in ctx.entries(Slots) if entry.name == name)
 
@@ -197,7 +209,13 @@ def _commit(entry: Slots) -> str:
     return path.read_text() if path.exists() else "none"
 
 
+def _die(moment: str) -> None:
+    if os.environ.get(DIES) == moment:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
 def _do(ctx: ApplyContext, entry: Slots, slot: str, value: int, *, refuse: bool) -> None:
+    _die("claimed")
     if entry.by_command:
         _by_command(ctx, entry, slot, value, refuse=refuse)
         return
@@ -205,6 +223,7 @@ def _do(ctx: ApplyContext, entry: Slots, slot: str, value: int, *, refuse: bool)
     if refuse:
         raise StepFailed(f"slot {slot} takes no {value}")
     write(entry.folder, slot, value, ctx.idempotency_key)
+    _die("wrote")
     time.sleep(entry.after_seconds)
 
 
@@ -227,6 +246,7 @@ def _by_command(ctx: ApplyContext, entry: Slots, slot: str, value: int, *, refus
         outlives=entry.outlives,
     )
     result = ctx.commands.run(command, cancelled=ctx.cancelled)
+    _die("wrote")
     if result.exit_code != 0:
         raise StepFailed(f"the command for slot {slot} ended with {result.exit_code} ({result.ended_by})")
 

@@ -49,6 +49,8 @@ class Posted:
     thread: str | None
     text: str
     blocks: list[dict[str, Any]]
+    previews: bool
+    """Slack fetches what its links lead to."""
     edits: int = 0
 
     def words(self) -> str:
@@ -97,7 +99,8 @@ class SlackServer:
         if where not in (CHANNEL, *self.users.values()):
             return _refusal("channel_not_found")
         ts = f"1764000000.{next(self._numbers):06}"
-        self.posted.append(Posted(where, ts, body.get("thread_ts"), body["text"], body["blocks"]))
+        previews = body.get("unfurl_links") is not False or body.get("unfurl_media") is not False
+        self.posted.append(Posted(where, ts, body.get("thread_ts"), body["text"], body["blocks"], previews))
         said = {"type": "message", "bot_id": "B012345678", "user": "U012345678", "text": body["text"], "ts": ts}
         return {"ok": True, "channel": where, "ts": ts, "message": {**said, "team": "T012345678"}}
 

@@ -46,7 +46,7 @@ def half(shop: Shop) -> Shop:
 def test_a_renewal_that_is_taken_by_the_server_is_verified(due: Shop) -> None:
     verification = due.carry_out(due.entry("cp new.pem live.pem"))
     assert verification.verdict is VerificationVerdict.VERIFIED
-    assert f"{due.addresses[0]}: renewed" in verification.detail
+    assert f"{due.addresses[0]} is renewed" in verification.detail
 
 
 def test_the_job_has_the_remedy() -> None:
@@ -64,6 +64,18 @@ def test_the_plan_pins_what_every_address_serves_and_names_no_value_of_the_envir
     assert renew.arguments["environment"] == {"TOKEN": "env:DNS_TOKEN"}
     assert "zone-in-clear" not in json.dumps([asdict(step) for step in plan.steps])
     assert (renew.target, renew.action, reload.action, reload.depends_on) == (f"{NAME}:443", "renew", "reload", ("renew",))
+
+
+def test_however_many_reasons_and_addresses_a_name_has_one_plan_mends_them(shop: Shop) -> None:
+    shop.serve(NEARLY_EXPIRED, EXPIRED)
+    entry = shop.entry("true")
+    findings = shop.findings(entry)
+    assert {finding.reason for finding in findings} == {"expires_soon", "expired"}
+    plan, _ = shop.plan(entry, findings)
+    assert plan.finding_keys == tuple(sorted(finding.key for finding in findings))
+    before = plan.steps[0].before
+    assert isinstance(before, dict)
+    assert before["due"] == sorted(shop.addresses)
 
 
 def test_the_same_world_gives_the_same_plan_byte_for_byte_and_a_moved_one_another(half: Shop) -> None:
@@ -142,6 +154,7 @@ def test_plan_probe_and_verification_run_no_program_and_apply_does(due: Shop) ->
     findings, reading = due.findings(entry), due.context(entry, commands=commands)
     with read_only(reading):
         due.remedy.plan(reading, CertificatesParams(), findings)
+        due.remedy.still(reading, plan.steps[0])
         due.remedy.probe(reading, plan.steps[0])
         due.remedy.verify(reading, plan, [])
     assert commands.ran == []
@@ -188,6 +201,17 @@ def test_a_secret_is_read_for_apply_alone_and_masked_wherever_it_is_printed(due:
     assert "***" in str(caught.value)
 
 
+def test_what_a_renewal_is_passed_on_is_masked_and_its_output_kept_encrypted(due: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CF_API_TOKEN", CANARY)
+    entry = due.entry("echo $CF_API_TOKEN; echo sent $CF_API_TOKEN >&2; exit 3", renew_pass_env=["CF_API_TOKEN"])
+    plan, _ = due.plan(entry)
+    ctx = due.apply_context(entry)
+    with pytest.raises(StepFailed, match=r"sent \*\*\*$"):
+        due.apply(entry, plan.steps[0], ctx)
+    assert ctx.artifacts.secret == {"shop.renew.stdout.txt", "shop.renew.stderr.txt"}
+    assert set(ctx.artifacts.kept.values()) == {b"***\n", b"sent ***\n"}
+
+
 def test_a_secret_that_cannot_be_read_starts_nothing(due: Shop) -> None:
     entry = due.entry("cp new.pem live.pem", renew_env={"TOKEN": "env:DNS_TOKEN"})
     plan, _ = due.plan(entry)
@@ -206,6 +230,11 @@ def test_another_command_than_was_approved_is_not_started(due: Shop) -> None:
 def test_a_server_that_moved_since_the_plan_does_not_keep_the_precondition(due: Shop) -> None:
     entry = due.entry("true")
     (renew, reload), ctx = due.plan(entry)[0].steps, due.context(entry)
+    assert due.remedy.still(ctx, renew)
+    written = due.live.read_bytes()
+    due.issue(due.live, RENEWED)
+    assert not due.remedy.still(ctx, renew)
+    due.live.write_bytes(written)
     assert due.remedy.still(ctx, renew)
     due.issue(due.served[0], RENEWED)
     assert not due.remedy.still(ctx, renew)

@@ -243,6 +243,25 @@ def test_each_line_of_a_key_file_is_masked() -> None:
     assert artifacts.kept == {"disk.stdout.txt": b"***\n"}
 
 
+def test_what_a_script_is_passed_on_is_masked_like_a_secret_and_in_base64_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CF_API_TOKEN", "quiet?>night")
+    artifacts = FakeArtifacts()
+    entry = script('echo $CF_API_TOKEN; printf %s "$CF_API_TOKEN" | base64', pass_env=["PATH", "CF_API_TOKEN"])
+    [answer] = answers(entry, artifacts=artifacts)
+    assert isinstance(answer, Ok)
+    assert (answer.summary, artifacts.secret) == ("***", {"disk.stdout.txt"})
+    assert artifacts.kept["disk.stdout.txt"] == b"***\n***\n"
+
+
+def test_what_is_everywhere_stays_to_be_read_though_a_script_is_passed_it_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LC_TIME", "en_GB.UTF-8")
+    monkeypatch.setenv("DEBUG", "true")
+    artifacts = FakeArtifacts()
+    [answer] = answers(script("echo true $LC_TIME", pass_env=["LC_TIME", "DEBUG"]), artifacts=artifacts)
+    assert isinstance(answer, Ok)
+    assert (answer.summary, artifacts.secret) == ("true en_GB.UTF-8", set())
+
+
 @pytest.mark.parametrize("limit_kb", [1, 2, 3, 4, 5, 6, 7])
 def test_a_secret_that_was_cut_by_a_limit_is_masked(limit_kb: int) -> None:
     artifacts = FakeArtifacts()

@@ -116,6 +116,12 @@ def test_each_long_line_of_a_secret_of_many_lines_is_masked() -> None:
     assert redactor.redact("line 2 is MIIEvQIBADANBgkqhkiG, short") == "line 2 is ***, short"
 
 
+def test_a_secret_in_base64_is_masked() -> None:
+    redactor = Redactor()
+    redactor.remember("quiet?>night")
+    assert redactor.redact("Basic cXVpZXQ/Pm5pZ2h0, cXVpZXQ_Pm5pZ2h0") == "Basic ***, ***"
+
+
 def test_a_secret_that_holds_another_is_masked_whole() -> None:
     redactor = Redactor()
     redactor.remember("abcd")
@@ -123,13 +129,17 @@ def test_a_secret_that_holds_another_is_masked_whole() -> None:
     assert redactor.redact("abcdefgh abcd") == "*** ***"
 
 
-@pytest.mark.parametrize(
-    "name", ["password", "API_TOKEN", "pin", "pin_hash", "clientSecret", "authorization", "smtp.password", "api-key"]
-)
+_SECRET = """password API_TOKEN pin pin_hash clientSecret authorization smtp.password api-key AWS_SECRET_ACCESS_KEY
+    AWS_ACCESS_KEY_ID CF_API_TOKEN_2 PGPASSWORD apiKey GH_TOKEN"""
+_PLAIN = """pinned tokens_used spin secretary key environment author keys monkey tokenizer key_file certificate_file token_file
+    AWS_WEB_IDENTITY_TOKEN_FILE"""
+
+
+@pytest.mark.parametrize("name", _SECRET.split())
 def test_such_a_name_is_that_of_a_secret(name: str) -> None:
     assert is_secret_name(name)
 
 
-@pytest.mark.parametrize("name", ["pinned", "tokens_used", "spin", "secretary", "key", "environment", "author"])
+@pytest.mark.parametrize("name", _PLAIN.split())
 def test_such_a_name_is_not(name: str) -> None:
     assert not is_secret_name(name)

@@ -18,7 +18,7 @@ from worker.tokens import (
     new_link_token,
     verify_pin,
 )
-from worker.tokens.pins import is_pin_hash
+from worker.tokens.pins import is_pin_hash, refuse_guessable
 
 
 @pytest.fixture
@@ -137,3 +137,15 @@ def test_a_short_pin_is_refused_and_not_repeated() -> None:
     with pytest.raises(ValueError, match="at least 6 characters") as caught:
         hash_pin("1234")
     assert "1234" not in str(caught.value)
+
+
+@pytest.mark.parametrize("pin", ["111111", "123456", "654321", "0123456789", "121212", "123123", "abcdef", "112112"])
+def test_a_pin_that_is_tried_first_is_refused_when_a_person_chooses_it(pin: str) -> None:
+    with pytest.raises(ValueError, match="choose one without a pattern") as caught:
+        refuse_guessable(pin)
+    assert pin not in str(caught.value)
+
+
+@pytest.mark.parametrize("pin", ["482915", "135792", "112233", "aB3$xy"])
+def test_a_pin_without_a_pattern_is_taken(pin: str) -> None:
+    refuse_guessable(pin)

@@ -67,9 +67,10 @@ def list_approvals(query: Annotated[ApprovalQuery, Query()], here: Here, who: Wh
 @router.get("/approvals/{approval_id}")
 def get_approval(approval_id: str, here: Here, who: Who) -> dict[str, Any]:
     """One request: its plan, simulation, findings, decisions, what it superseded, and the run it led to."""
+    estate = here.shift.estate()
     with here.shift.ledger.read() as connection:
         approval = visible_approval(connection, who, approval_id)
-        return dossier_shown(dossier(here.shift, connection, approval))
+        return dossier_shown(dossier(estate, connection, approval))
 
 
 @router.get("/plans/{digest}", response_model=None)

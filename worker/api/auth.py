@@ -60,6 +60,15 @@ class Caller:
         """For `flow.gates`."""
         self.require("ask", ASK, environment)
 
+    def require_somewhere(self, verb: Verb) -> None:
+        """Raise `Forbidden` unless there is a job and an environment for which they may."""
+        if not self.may_somewhere(verb):
+            self.require(verb)
+
+    def may_somewhere(self, verb: Verb) -> bool:
+        """Whether there is a job and an environment for which they may."""
+        return any(grant.verb == verb for grant in self.grants)
+
     def permit(self, job: str, environment: str, ad_hoc: bool) -> None:  # noqa: FBT001 - the shape of a Permit
         """For `flow.enqueue`."""
         self.require("run", job, environment, ad_hoc=ad_hoc)

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from fastapi import APIRouter
 from pydantic import Field
 
-from worker.api.auth import Who
+from worker.api.auth import Caller, Who
 from worker.api.gateway import Gateway, Here
 from worker.api.validation import Closed
 from worker.flow import Shift, verbs
@@ -39,12 +39,23 @@ def get_brakes(here: Here, who: Who) -> dict[str, Any]:
 
 @router.post("/{brake}")
 def pull(brake: Brake, body: BrakeBody, here: Here, who: Who) -> dict[str, Any]:
-    """`freeze`: no step begins. `kill`: and every running effect stops before its next step. `thaw` lets both go."""
-    who.require("operate")
-    if brake == "thaw" and who.actor.kind is not ActorKind.PERSON:
-        raise Forbidden(f"{who.actor} may pull a brake and not let it go: a person thaws", code="not_a_person")
+    """`freeze`: no step begins. `kill`: and every running effect stops before its next step. `thaw` lets both go.
+
+    To pull one takes `operate` somewhere, to let go `operate` everywhere, and a person.
+    """
+    require_lever(who, brake)
     BRAKES[brake](here.shift, who.actor, body.reason)
     return standing(here)
+
+
+def require_lever(who: Caller, brake: Brake) -> None:
+    """Raise `Forbidden` unless they may. Pulling does no harm: whoever operates anything may; to let go is another matter."""
+    if brake != "thaw":
+        who.require_somewhere("operate")
+        return
+    who.require("operate")
+    if who.actor.kind is not ActorKind.PERSON:
+        raise Forbidden(f"{who.actor} may pull a brake and not let it go: a person thaws", code="not_a_person")
 
 
 def standing(here: Gateway) -> dict[str, Any]:

@@ -8,15 +8,16 @@ from sqlalchemy import Connection
 from tasks.model import Json
 from worker.api.auth import Caller
 from worker.api.carried import Carried, carried, unsealed
-from worker.flow import Shift
 from worker.flow.answers import gate_told
 from worker.flow.authorizing import deciders
 from worker.flow.errors import NotFound
+from worker.flow.shift import Estate
 from worker.flow.shown import jsonable, shown
 from worker.ledger import approvals, audit_rows, gates, keepings, plans, runs
 from worker.records import Approval, ApprovalState, ChainedEntry, Decision, FindingRow, Gate, PlanRow, Run
 from worker.redaction import PROCESS
 from worker.seal import Sealed, moved
+from worker.tokens.grants import EVERYTHING
 
 PAGE = 500
 MOST_PAGES = 20
@@ -70,7 +71,7 @@ def visible_approvals(
 ) -> tuple[list[Approval], str | None]:
     """Newest first, and the cursor for the page after; None when there is none."""
     seen: list[Approval] = []
-    environments = None if wanted.environment is None else (wanted.environment,)
+    environments = _environments(caller, wanted.environment)
     for number in range(MOST_PAGES):
         size = PAGE if number else limit + 1
         page = approvals.listing(
@@ -85,6 +86,15 @@ def visible_approvals(
         if len(page) < size:
             return seen, None
     return seen, before
+
+
+def _environments(caller: Caller, wanted: str | None) -> set[str] | None:
+    """Where to look; None: everywhere. A person of one team does not wade through the requests of all the others."""
+    named = {name for grant in caller.grants if grant.verb == "read" for name in grant.environments}
+    readable = None if EVERYTHING in named else named
+    if wanted is None:
+        return readable
+    return {wanted} if readable is None else {wanted} & readable
 
 
 def visible_approval(connection: Connection, caller: Caller, approval_id: str) -> Approval:
@@ -105,8 +115,8 @@ def no_approval(approval_id: str) -> NotFound:
     return NotFound(f"no approval {approval_id[:64]!r}", code="unknown_approval")
 
 
-def dossier(shift: Shift, connection: Connection, approval: Approval) -> Dossier:
-    """All about a request that the caller may see."""
+def dossier(estate: Estate, connection: Connection, approval: Approval) -> Dossier:
+    """All about a request that the caller may see. `estate` is handed in: who holds one connection must not wait for another."""
     plan = plans.get(connection, approval.digest)
     assert plan is not None
     run = runs.get(connection, approval.effect_run_id) if approval.effect_run_id else None
@@ -117,7 +127,7 @@ def dossier(shift: Shift, connection: Connection, approval: Approval) -> Dossier
         simulation=simulation_of(connection, plan),
         findings=plans.findings(connection, approval.digest),
         decisions=approvals.decisions(connection, approval.id),
-        deciders=[person.name for person in deciders(shift.estate(), approval)],
+        deciders=[person.name for person in deciders(estate, approval)],
         earlier=_earlier(connection, approval, plan),
         successor=_successor(connection, approval),
         gate=gates.get(connection, approval.id),

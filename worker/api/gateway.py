@@ -29,7 +29,8 @@ class Gateway:
     """Why the doorbell cannot be rung; None: it can."""
 
 
-def _gateway(request: Request) -> Gateway:
+async def _gateway(request: Request) -> Gateway:
+    # Asynchronous, though it awaits nothing: FastAPI gives every other dependency a turn in a thread.
     here: Gateway = request.app.state.gateway
     return here
 

@@ -16,7 +16,7 @@ from worker.api.problems import ProblemError
 from worker.api.reading import RunFilter, visible_findings, visible_run, visible_runs
 from worker.api.requests import RunsBody, ask
 from worker.api.validation import Closed
-from worker.flow import verbs
+from worker.flow import undoing, verbs
 from worker.flow.errors import NotFound
 from worker.flow.results import results_of
 from worker.flow.shown import jsonable, shown
@@ -52,6 +52,12 @@ class WhyBody(Closed):
     """Why, in a person's words; kept in the audit."""
 
     reason: str = Field("", max_length=500)
+
+
+class UndoBody(Closed):
+    """Why what was done should be taken back."""
+
+    reason: str = Field(min_length=1, max_length=500)
 
 
 class ResolveBody(Closed):
@@ -160,7 +166,14 @@ def resolve_run(run_id: str, body: ResolveBody, here: Here, who: Who) -> dict[st
     return shown(verbs.resolve(here.shift, run_id, who.actor, body.resolution, body.reason))
 
 
-def _require(here: Gateway, who: Caller, run_id: str, verb: Literal["run", "resolve"]) -> None:
+@router.post("/{run_id}/undo", status_code=202)
+def undo_run(run_id: str, body: UndoBody, here: Here, who: Who) -> dict[str, Any]:
+    """Ask people to take back what a repair did; answers with their request. Nothing is taken back without a new yes."""
+    _require(here, who, run_id, "ask")
+    return shown(undoing.undo(here.shift, run_id, who.actor, body.reason))
+
+
+def _require(here: Gateway, who: Caller, run_id: str, verb: Literal["run", "resolve", "ask"]) -> None:
     with here.shift.ledger.read() as connection:
         run = visible_run(connection, who, run_id)
     # Whoever may ask for checks does not stop what people approved.

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from worker.api.dossiers import Dossier, dossier, dossier_shown
+from worker.cli.carried import show_carried
 from worker.cli.opening import shift
 from worker.cli.printing import clock, say, show_facts, show_json, show_table
 from worker.cli.refusals import Refusal
@@ -53,8 +54,9 @@ def show_approval(text: str, *, as_json: bool) -> None:
 
 def dossier_of(opened: Shift, approval: Approval) -> Dossier:
     """The request with all that belongs to it."""
+    estate = opened.estate()
     with opened.ledger.read() as connection:
-        return dossier(opened, connection, approval)
+        return dossier(estate, connection, approval)
 
 
 def show_request(found: Dossier) -> None:
@@ -118,8 +120,8 @@ def _show_course(found: Dossier) -> None:
     if found.run is not None:
         run = found.run
         say(f"run {run.id[-TAIL:]}: {run.state}{f', {run.verdict}' if run.verdict else ''}; {run.summary or run.reason or ''}")
-        rows = [(effect.step, effect.outcome or "begun", effect.intent_at, effect.detail) for effect in found.effects.values()]
-        show_table(["step", "outcome", "begun at", "detail"], rows, empty="No step has begun.")
+    if found.carried is not None:
+        show_carried(found.carried)
     history = [(row.entry.at, row.entry.actor, row.entry.verb, row.entry.facts.get("reason", "")) for row in found.told]
     show_table(["at", "by", "what", "why"], history, empty="")
 

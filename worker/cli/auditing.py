@@ -1,15 +1,20 @@
 """Listing and verifying the audit."""
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
 
 from worker.audit import Anchor, Trouble, Verifier
+from worker.cli.asked import approval_named
+from worker.cli.judging import finding_named
 from worker.cli.opening import loaded, shift
 from worker.cli.printing import say, show_json, show_table
 from worker.cli.refusals import REFUSED
+from worker.cli.work import run_named
 from worker.flow import Shift
+from worker.flow.errors import NotFound
 from worker.flow.shown import shown
 from worker.ledger import audit_rows
 from worker.records import ChainedEntry
@@ -21,16 +26,28 @@ _AT_ONCE = 5_000
 
 def list_entries(of: str | None, limit: int, *, as_json: bool) -> None:
     """Newest first."""
-    with shift().ledger.read() as connection:
+    opened = shift()
+    with opened.ledger.read() as connection:
         rows = audit_rows.recent(connection, object_id=of, limit=limit)
+    if of and not rows:
+        named = _object_named(opened, of)
+        with opened.ledger.read() as connection:
+            rows = audit_rows.recent(connection, object_id=named, limit=limit)
     if as_json:
         show_json([shown(row.entry) | {"id": row.id, "number": row.number, "hash": row.hash} for row in rows])
         return
     told = [
-        (row.number or "", row.entry.at, row.entry.actor, row.entry.verb, f"{row.entry.object_kind} {row.entry.object_id}")
+        (
+            row.number or "",
+            row.entry.at,
+            row.entry.actor,
+            row.entry.verb,
+            f"{row.entry.object_kind} {row.entry.object_id}",
+            row.entry.facts.get("reason", ""),
+        )
         for row in rows
     ]
-    show_table(["number", "at", "who", "did", "to"], told, empty="No entries.")
+    show_table(["number", "at", "who", "did", "to", "why"], told, empty="No entries.")
 
 
 def verify(*, as_json: bool) -> int:
@@ -62,6 +79,14 @@ def unchained_for_long(opened: Shift) -> int:
     """Entries that the chainer should have chained by now."""
     with opened.ledger.read() as connection:
         return audit_rows.stale(connection, opened.clock() - CHAINED_WITHIN)
+
+
+def _object_named(opened: Shift, tail: str) -> str:
+    """The id of a request, run or finding that ends so; the text itself when there is none."""
+    for named in (approval_named, run_named, finding_named):
+        with contextlib.suppress(NotFound):
+            return named(opened, tail).id
+    return tail
 
 
 def _chained(opened: Shift) -> Iterator[list[ChainedEntry]]:

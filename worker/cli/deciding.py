@@ -14,7 +14,9 @@ from worker.cli.printing import say, show_json
 from worker.cli.refusals import REFUSED, Refusal
 from worker.flow import Shift, deciding
 from worker.flow.api_tokens import person_of
+from worker.flow.authorizing import why_not
 from worker.flow.deciding import Statement
+from worker.flow.errors import Refused
 from worker.ledger import revisions
 from worker.records import Approval, ApprovalState, Choice, Via
 
@@ -64,6 +66,7 @@ def _decide(
     if not quiet:
         show_request(found)
         say("")
+    _refuse_in_vain(opened, found.approval, person)
     seen = _seen(found, choice, digest)
     said = Statement(
         approval_id=found.approval.id,
@@ -75,6 +78,18 @@ def _decide(
         via=Via.CLI,
     )
     return deciding.decide(opened, said)
+
+
+def _refuse_in_vain(opened: Shift, approval: Approval, person: str) -> None:
+    """Before anybody types anything. What decides is asked again, by the verb."""
+    if approval.state is not ApprovalState.PENDING:
+        by = f" by {approval.ended_by}" if approval.ended_by else ""
+        raise Refused(f"approval {approval.id} is {approval.state}{by}: nothing is to be decided any more", code="not_pending")
+    if approval.mode != "execute":
+        told = f"approval {approval.id} is only proposed: there is no yes to give; `nightshift dismiss` puts it away"
+        raise Refused(told, code="propose_only")
+    if (refusal := why_not(opened.estate(), approval, person)) is not None:
+        raise refusal
 
 
 def _token(file: Path | None) -> str:

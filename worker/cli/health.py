@@ -17,6 +17,7 @@ from worker.cli.auditing import unchained_for_long
 from worker.cli.opening import checked, loaded
 from worker.cli.refusals import told
 from worker.cli.serving import broker_trouble
+from worker.cli.standing import remarks
 from worker.configuration import Configuration
 from worker.flow.nights.coverage import unscheduled
 from worker.ledger import revisions, telling
@@ -60,7 +61,7 @@ def examine() -> list[Check]:
     rest: list[tuple[str, Examination]] = [("broker", _broker), ("keys", _keys), ("files", _files)]
     if ledger[0].state == "ok":
         rest += [("clock", _clock), ("audit", _audit), ("worker", _worker), ("channels", _channels)]
-        rest += [("deliveries", _deliveries), ("brakes", _brakes), ("schedules", _unscheduled)]
+        rest += [("deliveries", _deliveries), ("brakes", _brakes), ("policy", _policy), ("schedules", _unscheduled)]
     return checks + [check for name, look in rest for check in _guarded(name, look, house)]
 
 
@@ -212,6 +213,14 @@ def _brakes(house: House) -> Iterator[Check]:
         return
     found = f"{'killed' if state.killed else 'frozen'} by {state.frozen_by}: {state.frozen_reason}"
     yield Check("brakes", "warn", found, "no effect step starts until `nightshift thaw --reason …`")
+
+
+def _policy(house: House) -> Iterator[Check]:
+    found = remarks(house.shift)
+    if not found:
+        yield Check("policy", "ok", "whatever a rule allows, somebody can decide")
+    for remark in found:
+        yield Check("policy", "warn", remark.found, remark.advice)
 
 
 def _unscheduled(house: House) -> Iterator[Check]:

@@ -18,6 +18,7 @@ from worker.configuration import Configuration, Person
 from worker.configuration.model import EVERYWHERE
 from worker.problems import did_you_mean
 from worker.tokens import allows, hash_pin
+from worker.tokens.pins import refuse_guessable
 
 _FILE = "people.toml"
 
@@ -56,6 +57,7 @@ def pin(name: str, *, write: bool, stdin: bool) -> None:
     chosen = sys.stdin.readline().rstrip("\r\n") if stdin else _asked(name)
     try:
         hashed = hash_pin(chosen)
+        refuse_guessable(chosen)
     except ValueError as error:
         raise Refusal(str(error)) from None
     if position is None:

@@ -19,7 +19,7 @@ def entries(context: typer.Context) -> None:
 @audit.command("list")
 def list_entries(
     *,
-    of: Annotated[str | None, typer.Option(help="Only about the object with this id.")] = None,
+    of: Annotated[str | None, typer.Option(help="Only about this run, request or finding: its id, or the end of it.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=10_000)] = 50,
     as_json: Json = False,
 ) -> None:

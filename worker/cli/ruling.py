@@ -15,7 +15,7 @@ from worker.configuration.documents import POLICY_TESTS
 from worker.configuration.policy import deciders
 from worker.flow.shown import jsonable
 from worker.policy import Policy, Rule, matches
-from worker.problems import of_validation
+from worker.problems import did_you_mean, of_validation
 from worker.wiring import House
 
 _LISTED = ("name", "jobs", "actions", "targets", "environments", "risks")
@@ -85,7 +85,7 @@ def explain(
         path, value, message = next(of_validation(error, golden.Case, given))
         raise Refusal(f"--{path[0] if path else ''} {value}: {message}") from None
     if job not in house.jobs:
-        raise Refusal(f"no job is called {job!r}: jobs are {', '.join(sorted(house.jobs))}")
+        raise Refusal(f"no job is called {job!r}; {did_you_mean(job, list(house.jobs))}")
     ruling = golden.rule_on(found.policy, case)
     rule = found.policy.rule(ruling.rule or "")
     now = house.shift.clock()

@@ -1,4 +1,4 @@
-"""`run`, `runs`, `resolve`, `cancel`."""
+"""`run`, `runs`, `resolve`, `undo`, `cancel`."""
 
 from enum import StrEnum
 from typing import Annotated
@@ -73,7 +73,7 @@ def resolve(
     not_applied: Annotated[bool, typer.Option("--not-applied", help="It did not happen, and shall not.")] = False,
     retry: Annotated[bool, typer.Option("--retry", help="It did not happen: do it again.")] = False,
 ) -> None:
-    """The way out of `needs_attention`."""
+    """The way out of `needs_attention`: say what became of it, once you have looked. `nightshift runs RUN` says what at."""
     from worker.cli.opening import actor, shift
     from worker.cli.printing import say
     from worker.cli.work import run_named
@@ -85,6 +85,22 @@ def resolve(
     opened = shift()
     found = verbs.resolve(opened, run_named(opened, run_id).id, actor(), chosen[0], reason)
     say(f"run {found.id} is now {found.state}")
+
+
+def undo(run_id: RunId, reason: Reason, *, as_json: Json = False) -> None:
+    """Ask people to take back what a run changed: a plan of reverse steps, with a yes of its own."""
+    from worker.cli.opening import actor, shift
+    from worker.cli.printing import say, show_json
+    from worker.cli.work import run_named
+    from worker.flow.shown import shown
+    from worker.flow.undoing import undo
+
+    opened = shift()
+    asked = undo(opened, run_named(opened, run_id).id, actor(), reason)
+    if as_json:
+        show_json(shown(asked))
+    else:
+        say(f"asked as {asked.id}: {asked.title}; nothing is done without a yes: `nightshift approve {asked.id}`")
 
 
 def cancel(
@@ -109,5 +125,5 @@ def cancel(
 
 def register(app: typer.Typer) -> None:
     """Put the commands of this family on `app`."""
-    for command in (jobs, run, runs, resolve, cancel):
+    for command in (jobs, run, runs, resolve, undo, cancel):
         app.command()(command)

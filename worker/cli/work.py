@@ -19,7 +19,7 @@ from worker.flow.errors import Invalid, NotFound
 from worker.flow.intake import job_named
 from worker.flow.shown import shown
 from worker.ledger import audit_rows, findings, keepings, runs
-from worker.records import FindingKind, FindingRow, FindingState, Run, RunState, Trigger
+from worker.records import FindingKind, FindingRow, FindingState, Run, RunKind, RunState, Trigger
 
 TAIL = 12
 """Characters at the end of an id: of a UUIDv7, those are random ones."""
@@ -135,16 +135,25 @@ def show_run(text: str, *, as_json: bool) -> None:
         history = list(reversed(audit_rows.recent(connection, object_id=run.id)))
         lines = keepings.lines_of(connection, run.id)
         artifacts = keepings.artifacts_of(connection, run.id)
+    course = None
+    if run.kind is RunKind.EFFECT:
+        # What reads a plan brings the gateway's framework along; commands about checks need not wait for it.
+        from worker.cli.carried import course_of
+
+        course = course_of(opened, run)
     if as_json:
         told = shown(run) | {
             "history": [shown(row.entry) for row in history],
             "lines": [shown(line) for _, line in lines],
             "artifacts": [dict(zip(("name", "sha256", "size", "media_type"), row, strict=True)) for row in artifacts],
+            **(course.members() if course else {}),
         }
         show_json(told)
         return
     show_facts(shown(run) | {"created_at": run.created_at, "started_at": run.started_at, "ended_at": run.ended_at})
     say("")
+    if course:
+        course.show()
     show_table(["at", "by", "what"], [(row.entry.at, row.entry.actor, row.entry.verb) for row in history], empty="No history.")
     if lines:
         show_table(["at", "level", "event", "facts"], [(x.at, x.level, x.event, dict(x.facts)) for _, x in lines], empty="")

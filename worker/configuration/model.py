@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from types import MappingProxyType
@@ -52,10 +53,23 @@ def _mailbox(text: str) -> str:
     return text
 
 
+RESERVED = frozenset({"operator", "nobody"})
+"""`operator` is whoever can run our command line on the machine itself."""
+
+
+def _name(text: str) -> str:
+    plain = unicodedata.normalize("NFKC", text)
+    if plain != text or text != text.strip() or not text.isprintable() or " for " in text or set(text) & set(",:"):
+        raise ValueError("accepted: letters, digits and spaces as they are usually written, without `,`, `:` and ` for `")
+    if text.casefold() in RESERVED:
+        raise ValueError(f"is reserved; accepted: any name but {', '.join(sorted(RESERVED))}")
+    return text
+
+
 class Person(_Part):
     """`[[person]]` of people.toml."""
 
-    name: str = Field(min_length=1, max_length=100, description="unique; what the audit shows")
+    name: Annotated[str, AfterValidator(_name)] = Field(min_length=1, max_length=100, description="unique; what the audit shows")
     email: Annotated[str, AfterValidator(_mailbox)] | None = None
     chat: dict[str, str] = Field(default_factory=dict)
     """Identities by kind of channel: `{slack = "U0123"}`."""

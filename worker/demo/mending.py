@@ -20,8 +20,8 @@ from worker.records import Approval, ApprovalState, Run, RunState, Trigger, Verd
 MENDED = ("nearly-expired", "half-renewed")
 """Entries whose renewal the night must ask for."""
 
-_ASKED_SECONDS = 30.0
-_DONE_SECONDS = 60.0
+_ASKED_SECONDS = 60.0
+_DONE_SECONDS = 120.0
 _LOOK_SECONDS = 0.05
 T = TypeVar("T")
 
@@ -37,7 +37,7 @@ def tell_how(ledger: Ledger, mails: Path, pin: str) -> list[str]:
     """How to approve by hand; returns what is not as it should be."""
     asked = requests(ledger)
     if asked:
-        say("\nTwo certificates can be renewed, and wait for your yes. Open the link in its mail, look, and decide:")
+        say("\nThese can be mended, and wait for your yes. Open the link in each mail, look, and decide:")
     for approval in asked:
         say(f"  {approval.title}\n    {mail_of(mails, approval) or 'its mail did not come'}")
     say(f"You are {PERSON}; your PIN is {pin}. It stands nowhere else.")
@@ -85,6 +85,8 @@ def show_request(ledger: Ledger, approval: Approval) -> None:
         say("Simulation:")
         for line in simulation.content.decode().splitlines():
             say(f"           {line}")
+    for sentence in plan.irreversible if plan else ():
+        say(f"No undo:   {sentence}")
     say(f"Request:   {approval.id}, {approval.risk} risk, rule {approval.rule}, until {approval.expires_at:%Y-%m-%d %H:%M} UTC")
 
 

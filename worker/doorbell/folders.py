@@ -6,7 +6,6 @@ Two that bind at the same time lose one binding: a worker that nobody reaches. H
 written by one at a time.
 """
 
-import contextlib
 import fcntl
 import json
 import time
@@ -25,6 +24,9 @@ from kombu.utils.encoding import str_to_bytes
 
 _MESSAGES_A_LOOK = 100
 """Then the loop has a turn: results and time limits do not wait for a flood of messages."""
+
+_SETTLED_NANOSECONDS = 2_500_000_000
+"""A folder that nobody touched for so long shows its next change: the coarsest file systems count in two seconds."""
 
 log = structlog.get_logger("nightshift.doorbell")
 
@@ -96,10 +98,23 @@ class Transport(filesystem.Transport):  # type: ignore[misc]
 
     def register_with_event_loop(self, connection: object, loop: Hub) -> None:
         """Celery calls this with each connection, and cancels what it put on the loop when the connection fails."""
+        folder, barren = Path(self.client.transport_options["data_folder_in"]), 0
 
         def look() -> None:
-            with contextlib.suppress(TimeoutError):
-                for _ in range(_MESSAGES_A_LOOK):
-                    self.drain_events(connection, timeout=0)
+            nonlocal barren
+            changed = folder.stat().st_mtime_ns
+            if changed != barren:
+                idle = not self._drained(connection) and all(channel.qos.can_consume() for channel in self.channels)
+                # What comes within one tick of the file system's clock leaves the same time: such a folder is looked at again.
+                barren = changed if idle and time.time_ns() - changed > _SETTLED_NANOSECONDS else 0
 
         loop.call_repeatedly(self.polling_interval, look)
+
+    def _drained(self, connection: object) -> bool:
+        """Whether there was a message."""
+        for handled in range(_MESSAGES_A_LOOK):
+            try:
+                self.drain_events(connection, timeout=0)
+            except TimeoutError:
+                return handled > 0
+        return True

@@ -42,6 +42,7 @@ from worker.records import (
     FindingRow,
     FindingState,
     Gate,
+    LinkPurpose,
     PlanRow,
     Run,
     Topic,
@@ -77,15 +78,21 @@ def close_gone(tx: Connection, resolved: Sequence[FindingRow], run: Run, now: da
             close(tx, approval, ApprovalState.SUPERSEDED, by=f"run:{run.id}", reason="what it would mend is gone", now=now)
 
 
-def close(tx: Connection, approval: Approval, state: ApprovalState, *, by: str, reason: str, now: datetime) -> bool:
-    """End a pending or approved request: its links are dead, and whoever was asked is told. False: it had ended already."""
+def close(
+    tx: Connection, approval: Approval, state: ApprovalState, *, by: str, reason: str, now: datetime, tells: bool = True
+) -> bool:
+    """End a pending or approved request: its links are dead, and whoever was asked is told, unless something else tells them.
+
+    False: it had ended already.
+    """
     from_states = (ApprovalState.PENDING, ApprovalState.APPROVED)
     values = {"state": state, "ended_at": now, "ended_by": by, "ended_reason": reason, "remind_at": None}
     if not approvals.change(tx, approval.id, from_states=from_states, **values):
         return False
-    links.revoke(tx, approval.id, now)
+    links.revoke(tx, approval.id, now, purpose=LinkPurpose.DECIDE)
     note(tx, now, by, f"approval.{state}", approval, reason=reason)
-    tell(tx, approval.id, "approval_closed", now)
+    if tells:
+        tell(tx, approval.id, "approval_closed", now)
     announce(tx, EventKind.APPROVAL_CLOSED, approval, now)
     if approval.state is ApprovalState.PENDING:
         answered(tx, approval, by, now)
@@ -120,14 +127,14 @@ def _ask(tx: Connection, estate: Estate, run: Run, proposal: Proposal, now: date
     running = effects.in_hand(tx, run.job, sealed.subject)
     if running is not None and running.id != run.id:
         return _not_asked(run, proposal, Asked.IN_HAND)
-    denied = approvals.last_denied(tx, sealed.digest, now - parse_duration(estate.policy.ask_again_after))
+    denied = approvals.last_denied(tx, sealed.digest, proposal.mode, now - parse_duration(estate.policy.ask_again_after))
     if denied:
         gates.note_asked(tx, run.id, denied.id, AskedHow.QUIET)
         return _not_asked(run, proposal, Asked.QUIET)
     plans.keep(tx, _plan_row(tx, run, proposal, now), [row.id for row in rows])
     pending = approvals.hold_pending(tx, run.job, sealed.subject, sealed.cause)
     if pending is not None and (pending.digest, pending.mode) == (sealed.digest, proposal.mode):
-        _join(tx, estate, pending, run, now)
+        _join(tx, estate, pending, run, proposal, now)
         return Asked.JOINED
     before = pending or approvals.latest(tx, run.job, sealed.subject, sealed.cause)
     fresh = _approval(tx, estate, run, proposal, rows, before, now)
@@ -165,15 +172,24 @@ def _not_asked(run: Run, proposal: Proposal, why: Asked) -> Asked:
     return why
 
 
-def _join(tx: Connection, estate: Estate, pending: Approval, run: Run, now: datetime) -> None:
-    requesters = sorted({*pending.requesters, *requesters_of(tx, run)})
+def _join(tx: Connection, estate: Estate, pending: Approval, run: Run, proposal: Proposal, now: datetime) -> None:
+    # A canvas that names people must not be able to take the decision from them, one after the other.
+    requesters = sorted({*pending.requesters, *requesters_of(tx, run, proven=True), *proposal.requesters})
     zone = ZoneInfo(estate.policy.working_hours.timezone)
     another_day = wall_at(now, zone).date() != wall_at(pending.seen_at, zone).date()
     nights = pending.nights + another_day
-    values = {"nights": nights, "seen_at": now, "seen_run_id": run.id, "requesters": requesters}
+    seen = {"nights": nights, "seen_at": now, "seen_run_id": run.id, "requesters": requesters}
+    # What the rule demands by now, not on the first night.
+    values = {**seen, "quorum": proposal.rule.approvers, "people": list(proposal.rule.people)}
     approvals.change(tx, pending.id, from_states=(ApprovalState.PENDING,), **values)
     gates.note_asked(tx, run.id, pending.id, AskedHow.JOINED)
     note(tx, now, f"worker:{run.worker}", "approval.seen_again", pending, run=run.id, nights=nights)
+
+
+def _nights(estate: Estate, before: Approval, now: datetime) -> int:
+    """One more, if it was last found on another day."""
+    zone = ZoneInfo(estate.policy.working_hours.timezone)
+    return before.nights + (wall_at(now, zone).date() != wall_at(before.seen_at, zone).date())
 
 
 def _plan_row(tx: Connection, run: Run, proposal: Proposal, now: datetime) -> PlanRow:
@@ -233,10 +249,10 @@ def _approval(
         rule=proposal.rule.name,
         quorum=proposal.rule.approvers,
         people=list(proposal.rule.people),
-        requesters=sorted(requesters_of(tx, run)),
+        requesters=sorted({*requesters_of(tx, run), *proposal.requesters}),
         run_id=run.id,
         seen_run_id=run.id,
-        nights=before.nights + 1 if before is not None and again else 1,
+        nights=_nights(estate, before, now) if before is not None and again else 1,
         asked_at=now,
         seen_at=now,
         expires_at=expires_at,
@@ -247,15 +263,30 @@ def _approval(
     )
 
 
-def requesters_of(tx: Connection, run: Run) -> set[str]:
-    """The people behind a run: who asked for it, on whose behalf, and who made the token that did. The scheduler is nobody."""
+def requesters_of(tx: Connection, run: Run, *, proven: bool = False) -> set[str]:
+    """The people behind a run: who asked for it, on whose behalf, and who made the token that did. The scheduler is nobody.
+
+    Whoever approved a run did not ask for it: behind that one are those who asked for its approval.
+    """
+    approval = approvals.get(tx, run.approval_id) if run.approval_id is not None else None
+    if approval is not None:
+        return set(approval.requesters)
     batch = batches.get(tx, run.batch_id)
-    if batch is None:
-        return set()
-    actor, _, behalf = batch.requested_by.partition(" for ")
-    kind, _, name = actor.partition(":")
-    named = {name, behalf} if kind in {"person", "cli"} else {behalf}
+    return people_behind(tx, batch.requested_by, proven=proven) if batch is not None else set()
+
+
+def people_behind(tx: Connection, requested_by: str, *, proven: bool = False) -> set[str]:
+    """The people behind an actor, as the audit writes it: a name of theirs each, or an address.
+
+    `proven`: without those whom a canvas merely names. Nothing is split that a name might hold itself.
+    """
+    kind, _, name = requested_by.partition(":")
+    if kind in {"person", "cli"}:
+        return {name} - {""}
+    named: set[str] = set()
     for token in people.tokens(tx) if kind in {"token", "n8n"} else ():
-        if token.name == name:
+        actor = f"{kind}:{token.name}"
+        if requested_by == actor or requested_by.startswith(f"{actor} for "):
             named.add(token.created_by.partition(":")[2] or token.created_by)
+            named |= set() if proven else {requested_by.removeprefix(actor).removeprefix(" for ")}
     return named - {""}

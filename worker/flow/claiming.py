@@ -9,7 +9,7 @@ from sqlalchemy.exc import DBAPIError
 
 from worker.flow.pulse import Watch
 from worker.flow.shift import Shift
-from worker.ledger import approvals, audit_rows, effects, keepings, outbox, revisions, runs
+from worker.ledger import approvals, audit_rows, effects, keepings, outbox, revisions, runs, turns
 from worker.records import ActorKind, AuditEntry, Run, RunKind, RunState, Topic
 
 log = structlog.get_logger("nightshift.flow")
@@ -20,20 +20,27 @@ def claim(shift: Shift, run_id: str, job_name: str, worker: str, kinds: Collecti
 
     Nor is an effect taken while its environment is frozen, or while another run has its subject in hand.
     """
-    if RunKind.EFFECT in kinds and _held_back(shift, run_id):
-        return None
+    for kind in RunKind:
+        if kind not in kinds or (kind is RunKind.EFFECT and _held_back(shift, run_id)):
+            continue
+        run = _take(shift, run_id, job_name, worker, kind)
+        if run is not None:
+            return run
+    return None
+
+
+def _take(shift: Shift, run_id: str, job_name: str, worker: str, kind: RunKind) -> Run | None:
     owner = uuid4().hex
     lease = shift.pace.lease.total_seconds()
     try:
-        with shift.ledger.transaction() as tx:
-            run = runs.claim(tx, run_id, job=job_name, owner=owner, worker=worker, lease_seconds=lease, kinds=kinds)
-            if run is not None:
-                audit_rows.append(tx, _claimed(shift, run))
+        with shift.ledger.turn() as tx:
+            return turns.take(
+                tx, run_id, job=job_name, kind=kind, owner=owner, worker=worker, lease_seconds=lease, at=shift.clock()
+            )
     except DBAPIError:
         # The commit may have been applied all the same: the row tells.
         with shift.ledger.read() as connection:
             return runs.held_by(connection, run_id, owner)
-    return run
 
 
 def release(shift: Shift, run: Run, watch: Watch, reason: str, *, pause: timedelta = timedelta(0)) -> None:
@@ -65,9 +72,3 @@ def _held_back(shift: Shift, run_id: str) -> bool:
         approval = approvals.get(connection, run.approval_id or "")
         over = approval is None or approval.state.terminal or approval.expires_at <= now
         return bool(effects.of_run(connection, run_id)) or not over
-
-
-def _claimed(shift: Shift, run: Run) -> AuditEntry:
-    facts = {"job": run.job, "fence": run.fence, "attempt": run.attempts, "revision": run.revision}
-    actor = f"{ActorKind.WORKER}:{run.worker}"
-    return AuditEntry(at=shift.clock(), actor=actor, verb="run.started", object_kind="run", object_id=run.id, facts=facts)

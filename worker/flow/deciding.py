@@ -8,10 +8,10 @@ from sqlalchemy import Connection
 
 from worker.flow import asking
 from worker.flow.answers import answered
-from worker.flow.authorizing import authorize
+from worker.flow.authorizing import authorize, identity_of, still_entitled
 from worker.flow.errors import Invalid, NotFound, Refused
 from worker.flow.outcome import close_if_last
-from worker.flow.shift import Shift
+from worker.flow.shift import Estate, Shift
 from worker.ledger import approvals, batches, gates, links, outbox, plans, revisions, runs
 from worker.ledger.rows import new_id
 from worker.records import (
@@ -23,6 +23,7 @@ from worker.records import (
     Choice,
     Decision,
     EventKind,
+    LinkPurpose,
     Run,
     RunKind,
     RunState,
@@ -75,7 +76,7 @@ def decide(shift: Shift, said: Statement) -> Approval:
         if revisions.current_id(tx) != estate.revision:
             raise Refused("the configuration changed this very moment: send it again", code="configuration_moved")
         _spend_link(shift, tx, said)
-        _write(shift, tx, held, said, started)
+        _write(shift, tx, estate, held, said, started)
         decided = approvals.get(tx, said.approval_id)
     shift.ring(started)
     assert decided is not None
@@ -162,6 +163,10 @@ def _refuse(shift: Shift, connection: Connection, approval: Approval | None, sai
     if approval.expires_at <= shift.clock():
         told = f"this request expired at {approval.expires_at:%Y-%m-%d %H:%M} UTC; it is asked again if it is found again"
         raise Refused(told, code="expired")
+    if approval.epoch != revisions.state(connection).epoch:
+        raise Refused(
+            "this request is of before the ledger was restored: it is asked anew when it is found again", code="not_pending"
+        )
     if approval.mode != "execute":
         raise Refused(f"environment {approval.environment!r} only proposes: there is no yes to give", code="propose_only")
     if said.digest != approval.digest:
@@ -175,12 +180,14 @@ def _spend_link(shift: Shift, tx: Connection, said: Statement) -> None:
         return
     link = links.by_hash(tx, said.link_sha256)
     mine = link is not None and (link.person, link.approval_id) == (said.person, said.approval_id)
-    if not mine or links.use(tx, said.link_sha256, purpose="decide", now=shift.clock()) is None:
+    if not mine or links.use(tx, said.link_sha256, purpose=LinkPurpose.DECIDE, now=shift.clock()) is None:
         raise Refused("this link does not hold any more: ask for a fresh one", code="link_revoked")
 
 
-def _write(shift: Shift, tx: Connection, held: Approval, said: Statement, started: list[Run]) -> None:
+def _write(shift: Shift, tx: Connection, estate: Estate, held: Approval, said: Statement, started: list[Run]) -> None:
     now, by = shift.clock(), f"{ActorKind.PERSON}:{said.person}"
+    person = estate.person(said.person)
+    assert person is not None
     decision = Decision(
         id=new_id(),
         approval_id=held.id,
@@ -191,6 +198,7 @@ def _write(shift: Shift, tx: Connection, held: Approval, said: Statement, starte
         digest=said.digest,
         revision=revisions.current_id(tx),
         at=now,
+        identity=identity_of(person),
     )
     approvals.insert_decision(tx, decision)
     asking.note(tx, now, by, f"approval.{_PAST[said.choice]}_by", held, reason=decision.reason, via=said.via)
@@ -198,13 +206,13 @@ def _write(shift: Shift, tx: Connection, held: Approval, said: Statement, starte
     ended: dict[str, object]
     if said.choice is Choice.DENY:
         ended = {"state": ApprovalState.DENIED, "ended_at": now, "ended_by": by, "ended_reason": decision.reason}
-    elif len(said_yes) >= held.quorum:
+    elif still_entitled(estate, held, said_yes) is None:
         ended = _open_gate(tx, held, now) or _start(shift, tx, held, said_yes, started)
     else:
         asking.tell(tx, held.id, "approval_decided", now)
         return
     approvals.change(tx, held.id, from_states=(ApprovalState.PENDING,), remind_at=None, **ended)
-    links.revoke(tx, held.id, now)
+    links.revoke(tx, held.id, now, purpose=LinkPurpose.DECIDE)
     asking.note(tx, now, by, f"approval.{ended['state']}", held, decisions=[one.person for one in said_yes])
     asking.tell(tx, held.id, "approval_decided", now)
     asking.announce(tx, EventKind.APPROVAL_DECIDED, held, now)

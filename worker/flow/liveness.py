@@ -26,6 +26,15 @@ def left_to(keeper: Process) -> dict[str, Json]:
     return dict(asdict(keeper))
 
 
+def without_us(process: Mapping[str, Json]) -> Mapping[str, Json]:
+    """Who is left of them when this process stops doing the step: a program's keeper, nobody, or others."""
+    if process == ourselves():
+        return {}
+    if process.get(_WORKER) == ourselves():
+        return {name: value for name, value in process.items() if name != _WORKER}
+    return process
+
+
 def alive(process: Mapping[str, Json]) -> bool | None:
     """Whether anybody still does the step; None: a host that cannot be asked. Nobody is named: nobody does."""
     named = [process, process.get(_WORKER)] if process else []

@@ -1,5 +1,6 @@
 """Writing what became of a run: its state, findings, facts, artifacts, log lines, audit row, batch; one transaction."""
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -23,14 +24,12 @@ from worker.flow.merging import Merge, merge
 from worker.flow.pulse import Watch
 from worker.flow.shift import Shift
 from worker.flow.shown import shown
-from worker.ledger import audit_rows, batches, findings, gates, keepings, outbox, runs
+from worker.ledger import audit_rows, findings, keepings, outbox, runs, turns
 from worker.ledger.rows import new_id
-from worker.records import Actor, ActorKind, AuditEntry, Batch, EventKind, FindingRow, Run, RunState, Topic, Verdict
+from worker.records import ActorKind, AuditEntry, Batch, EventKind, FindingRow, Run, RunState, Topic, Verdict
 
 log = structlog.get_logger("nightshift.outcome")
 
-_PATIENCE_SECONDS = 120.0
-"""How long a finished run waits for a ledger that went away before its outcome is given up and the run lost."""
 _AWAY = (OperationalError, InterfaceError, InternalError, PoolTimeoutError)
 """The ledger is away, full or busy: the same may be written later."""
 _MOST_COLLISIONS = 5
@@ -74,6 +73,8 @@ def record(shift: Shift, run: Run, selection: Selection, report: Report, watch: 
     Answers that no ledger takes (a job that gave a title of None) fail the run, and say so.
     """
     outcome = decide(run, report, watch)
+    if _is_quiet(outcome, report, watch, desk) and _ended_quietly(shift, run, outcome, report, watch):
+        return outcome
     try:
         commit_once(shift, run, _whole(shift, run, outcome, selection, report, watch, desk))
     except (LeaseLost, *_AWAY):
@@ -84,6 +85,26 @@ def record(shift: Shift, run: Run, selection: Selection, report: Report, watch: 
         outcome = _outcome(run, RunState.FAILED, Report(), reason="answers_refused", note=told)
         commit_once(shift, run, _bare(shift, run, outcome, watch))
     return outcome
+
+
+def _is_quiet(outcome: Outcome, report: Report, watch: Watch, desk: Desk) -> bool:
+    """Whether all that the run has to say is that all is well."""
+    kept = watch.said or desk.history.recorded or desk.artifacts.kept or report.proposals
+    return outcome.verdict is Verdict.OK and not kept
+
+
+def _ended_quietly(shift: Shift, run: Run, outcome: Outcome, report: Report, watch: Watch) -> bool:
+    """Whether that was written; if not, or if nobody knows, the long way finds out why."""
+    # The executor's time limit may strike here as well.
+    passing: tuple[type[BaseException], ...] = (Exception, *shift.interruptions)
+    told = ended(run, outcome, shift.clock(), by=f"{ActorKind.WORKER}:{run.worker}")
+    entries = {answer.entry for answer in report.answers}
+    try:
+        with shift.ledger.turn() as tx:
+            return turns.end_quietly(tx, run, entries, told, _said(outcome, report.counts(), watch))
+    except passing as error:
+        log.info("quiet_end_not_written", run_id=run.id, error=type(error).__name__)
+        return False
 
 
 def _whole(
@@ -165,18 +186,20 @@ def _finished(tx: Connection, run: Run) -> News:
 
 
 def _finish(tx: Connection, run: Run, outcome: Outcome, counts: dict[str, int], watch: Watch) -> None:
-    mine = runs.finish(
-        tx,
-        run,
-        state=outcome.state,
-        verdict=outcome.verdict,
-        reason=outcome.reason,
-        summary=outcome.summary,
-        counts=counts,
-        progress=watch.progress,
-    )
+    mine = runs.finish(tx, run, **_said(outcome, counts, watch))
     if not mine:
         raise LeaseLost(f"run {run.id}: the lease of fence {run.fence} is over; its outcome is not written")
+
+
+def _said(outcome: Outcome, counts: Mapping[str, int], watch: Watch) -> runs.Finish:
+    return {
+        "state": outcome.state,
+        "verdict": outcome.verdict,
+        "reason": outcome.reason,
+        "summary": outcome.summary,
+        "counts": counts,
+        "progress": watch.progress,
+    }
 
 
 def commit_once(
@@ -184,14 +207,21 @@ def commit_once(
     run: Run,
     write: Callable[[Connection], None],
     committed: Callable[[Connection, Run], bool] = runs.finished_by,
+    *,
+    gives_up: bool = True,
 ) -> None:
-    """Commit, waiting for a ledger that went away; after an exception around COMMIT the row itself says what happened."""
+    """Commit, waiting for a ledger that went away; after an exception around COMMIT the row itself says what happened.
+
+    One that never gives up waits until the ledger is back, or this process ends.
+    """
     # The executor's time limit may strike here as well: the check is over, and its outcome is to be kept.
     passing: tuple[type[BaseException], ...] = (*_AWAY, IntegrityError, *shift.interruptions)
-    give_up = monotonic() + _PATIENCE_SECONDS
-    pause, collisions = 0.1, 0
+    give_up = monotonic() + (shift.pace.patience.total_seconds() if gives_up else math.inf)
+    pause, collisions = 0.0, 0
     while True:
         try:
+            # Here: what strikes while we wait must not end the waiting.
+            time.sleep(pause)
             with shift.ledger.transaction() as tx:
                 write(tx)
         except LeaseLost:
@@ -206,17 +236,17 @@ def commit_once(
             collisions += isinstance(error, IntegrityError)
             if monotonic() > give_up or collisions > _MOST_COLLISIONS:
                 raise
-            time.sleep(pause)
-            pause = pause if isinstance(error, IntegrityError) else min(pause * 2, 5.0)
+            pause = pause or 0.1 if isinstance(error, IntegrityError) else min(max(0.1, pause * 2), 5.0)
         else:
             return
 
 
 def _committed_after_all(shift: Shift, run: Run, committed: Callable[[Connection, Run], bool]) -> bool:
+    passing: tuple[type[BaseException], ...] = (DBAPIError, *_AWAY, *shift.interruptions)
     try:
         with shift.ledger.read() as connection:
             return committed(connection, run)
-    except DBAPIError:
+    except passing:
         return False
 
 
@@ -226,18 +256,6 @@ def ended(run: Run, outcome: Outcome, at: datetime, *, by: str) -> AuditEntry:
 
 
 def close_if_last(tx: Connection, run: Run, now: datetime) -> Batch | None:
-    """Count the batch down; with its last run it ends, and whoever asked is told; of a question, once it is answered."""
+    """See `turns.close_if_last`; and whoever subscribed is told of the run."""
     emit(tx, [_finished(tx, run)], now)
-    batch = batches.run_ended(tx, run.batch_id)
-    if batch is None:
-        return None
-    actor = Actor(ActorKind.WORKER, run.worker or "ledger")
-    facts = {"runs": batch.total, "schedule": batch.schedule}
-    audit_rows.append(
-        tx, AuditEntry(at=now, actor=str(actor), verb="batch.ended", object_kind="batch", object_id=batch.id, facts=facts)
-    )
-    if batch.callback and not gates.waiting(tx, batch.id):
-        outbox.put(tx, Topic.CALLBACK, batch.id, at=now, not_before=now)
-    if batch.schedule:
-        outbox.put(tx, Topic.PING, batch.id, at=now, not_before=now)
-    return batch
+    return turns.close_if_last(tx, run, now)

@@ -1,6 +1,6 @@
 """From what a check found to what would mend it: plan, seal, risk, policy. Reads the world, writes nothing."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 from tasks.context import Context, Entry, Mode
 from tasks.errors import Cancelled
 from tasks.job import Job, Params
-from tasks.model import Finding, Json, Plan, Simulation
+from tasks.model import Finding, Json, Plan, Simulation, Step
 from worker.flow.masking import masked, masked_text
 from worker.flow.shift import Estate
 from worker.policy import Assessment, Denied, Rule, assess, judge
@@ -29,6 +29,8 @@ class Proposal:
     """Of the run that would carry it out."""
     gate: bool = False
     """Somebody else would: no run of ours carries it out."""
+    requesters: Collection[str] = ()
+    """People who want it, besides those behind the run that planned it."""
 
 
 class PlanRefused(Exception):  # noqa: N818 - states a condition
@@ -84,9 +86,22 @@ def plan_for(
     plan, simulation = made
     _refuse_strange(job, plan, {finding.key for finding in findings})
     text = seal(plan, subject=subject, cause=cause, rule="").content.decode()
+    if "\\u0000" in text:
+        raise PlanRefused("it holds a NUL character, which no ledger keeps")
     if masked_text(text) != text:
         raise PlanRefused("it holds a secret in clear: a plan names a secret by its reference")
     return plan, _masked(simulation)
+
+
+def takes_back(plan: Plan, reverse: Step) -> set[str]:
+    """The steps that a step of the rollback leads to, over others of the rollback, too."""
+    found = {step.id: set(step.depends_on) for step in plan.rollback}
+    left, seen = [reverse.id], set[str]()
+    while left:
+        following = found.get(left.pop(), set()) - seen
+        seen |= following
+        left += following
+    return seen & {step.id for step in plan.steps}
 
 
 def _propose(
@@ -123,11 +138,13 @@ def _refuse_strange(job: Job[Any], plan: Plan, keys: set[str]) -> None:
     steps = (*plan.steps, *plan.rollback)
     ids = [step.id for step in steps]
     unknown = {name for step in steps for name in step.depends_on} - set(ids)
+    loose = [step.id for step in plan.rollback if not takes_back(plan, step)]
     for wrong, told in (
         (plan.job != job.name, f"it is of job {plan.job!r}"),
         (not plan.steps, "it has no steps"),
         (len(set(ids)) != len(ids), "two of its steps have the same id"),
         (bool(unknown), f"a step depends on {', '.join(sorted(unknown))}, which it does not have"),
+        (bool(loose), f"{', '.join(loose)} of its rollback takes no step back: it depends on none"),
         (not set(plan.finding_keys) <= keys, "it names findings that it was not given"),
     ):
         if wrong:

@@ -167,10 +167,10 @@ def beat(watch: Watch) -> None:
         watch.stop = "lost"
         return
     watch.written += len(pending)
-    if cancelled_by is not None and watch.stop is None:
-        watch.stop, watch.stopped_by = "cancelled", cancelled_by
-    elif killed and watch.stop is None:
+    if killed and watch.stop is None:
         watch.stop = "killed"
+    elif cancelled_by is not None and watch.stop is None:
+        watch.stop, watch.stopped_by = "cancelled", cancelled_by
 
 
 PULSE = Pulse()

@@ -17,10 +17,10 @@ class Runbook:
     """The way out."""
 
 
-_RUN = "the run's page: its steps, what each said, and what looking again showed"
+_RUN = "the steps of the run, what each of them said, and what was seen afterwards; then at the target itself"
 _RESOLVE = (
-    "`nightshift resolve RUN --applied` if it is done, `--not-applied` if it is not and shall not be, `--retry` if nothing "
-    "happened and it shall be tried again; each with `--reason`. The run's page has the same buttons."
+    "`nightshift resolve RUN --applied --reason WHY` if it is done, `--not-applied` if it is not and shall not be, `--retry` if "
+    "nothing happened and it shall be tried again. The run's page has the same."
 )
 _ANEW = "nothing: what is found again is asked for again. To have it looked at now: `nightshift run JOB --param entries=NAME`"
 
@@ -30,39 +30,40 @@ _ALL = (
         "outcome_unknown",
         "A worker died, or lost its host, between the intent of a step and its outcome, and the job's probe cannot tell "
         "whether the step happened. Nothing is tried again blindly, and nothing else is done to this subject.",
-        f"{_RUN} names the step, the host and the process. On that host: is it still running? On the target: does it look as "
-        "the step would leave it (`after`), or as before?",
+        f"{_RUN}. The step names its host and its process: does it still run there? Does the target look as the step would "
+        "leave it (`after`), or as before?",
         _RESOLVE + " Not before the process has ended.",
     ),
     Runbook(
         "step_failed",
         "A step was tried and said that it failed. Steps after it were not begun; what it left behind was looked at again.",
-        f"{_RUN}; the step's output is among the artifacts",
+        "the output of the step, among the run's artifacts; then at the target itself",
         "mend the cause, then `--retry` if nothing happened, or `--not-applied`; the next check asks anew. "
         "If somebody finished it by hand: `--applied`.",
     ),
     Runbook(
         "unchanged",
         "Every step said that it was done, and looking again saw the old state: a command succeeded and changed nothing.",
-        f"{_RUN} lists what each address or target still showed",
+        "what each address or target still showed",
         "look whether the command writes where the server reads, and whether a reload is missing. Then `--not-applied`.",
     ),
     Runbook(
         "partial",
         "Some of it is as it should be and some is not, for instance one of two addresses behind a name.",
-        f"{_RUN} names what was seen where",
-        "finish the rest by hand, see that it is so, then `--applied`; or `--not-applied`, and the next check asks anew.",
+        "what was seen where: some of it names what was not reached",
+        "finish the rest by hand, see that it is so, then `--applied`; or `--not-applied`, and the next check asks anew. "
+        "`--retry` does not repeat steps that are done.",
     ),
     Runbook(
         "worse",
         "After the change something is worse than it was before: a certificate that ends earlier, or for another name.",
-        f"{_RUN} says what is worse, and where",
+        "what is worse, and where",
         "put the old state back by hand (`nightshift undo RUN --reason …` asks for it, where the job can), then `--not-applied`.",
     ),
     Runbook(
         "cannot_tell",
         "The steps were done, and nobody could look at the result: it is neither right nor wrong yet.",
-        f"{_RUN} says what kept it from looking. The finding's page has the command that checks again by hand",
+        "what kept it from looking. The finding's page has the command that checks again by hand",
         "once it can be looked at: `--applied` or `--not-applied`.",
     ),
     Runbook(
@@ -74,7 +75,7 @@ _ALL = (
     Runbook(
         "precondition_failed",
         "Between two steps somebody else changed the target: the next step does not find what it was approved for.",
-        f"{_RUN} says what was expected; look who else changes this target",
+        "what was expected and is not there; who else changes this target",
         "finish or take back by hand, then `--applied` or `--not-applied`. If no step had begun, the run was only skipped: "
         "the next check asks anew.",
     ),
@@ -93,7 +94,7 @@ _ALL = (
     Runbook(
         "cancelled",
         "Somebody cancelled the run (command line, page, API, or Flower's button). It stopped at a step's boundary.",
-        f"the audit says who. {_RUN}",
+        "who did it, in the audit; and how far the steps had come",
         "if a step was done: `--applied`, `--not-applied` or `--retry`.",
     ),
     Runbook(
@@ -111,8 +112,14 @@ _ALL = (
     Runbook(
         "old_seal",
         "The plan was sealed by another version of Nightshift, and steps of it have happened already.",
-        f"{_RUN}, and which version the other worker has",
+        "which steps happened, and which version the other worker has",
         "carry it out to its end with the version that began it, or finish by hand and `--applied`.",
+    ),
+    Runbook(
+        "seal_broken",
+        "The stored bytes of the plan are not those that were approved: somebody wrote to the ledger past Nightshift.",
+        "`nightshift audit verify`, and a backup of the ledger",
+        "nothing of this plan is carried out. Find out who wrote there before anything else.",
     ),
     # Refused before the first step; nothing was changed.
     Runbook(
@@ -121,7 +128,7 @@ _ALL = (
         "the new request shows what moved, line by line",
         "decide on the new request.",
     ),
-    Runbook("nothing_to_do", "What was to be mended is as it should be: somebody else did it, or it passed.", _RUN, "nothing."),
+    Runbook("nothing_to_do", "What was to be mended is as it should be: somebody else did it.", "nowhere", "nothing."),
     Runbook(
         "expired",
         "Nobody decided in time, which means no; or a yes could not be carried out before it ended (a long freeze).",

@@ -29,6 +29,8 @@ class Pace:
     first_ring_again: timedelta = timedelta(seconds=2)
     """How soon a queued run is rung again that nobody claimed; doubles up to `slowest_ring`."""
     slowest_ring: timedelta = timedelta(minutes=5)
+    patience: timedelta = timedelta(seconds=120)
+    """How long a finished run waits for a ledger that went away before its outcome is given up and the run lost."""
     max_attempts: int = 3
     """So often a run may be lost before it fails for good."""
     ring_cap: int = 10_000

@@ -8,7 +8,7 @@ from typing import Any
 
 from tasks.model import Json
 
-HIDDEN = frozenset({"lease_owner", "lease_until", "fence", "callback", "family", "request_digest", "mac"})
+HIDDEN = frozenset({"lease_owner", "lease_until", "fence", "callback", "family", "request_digest", "mac", "identity"})
 """Members of records that are nobody's business outside: locks and bearer tokens."""
 
 

@@ -5,13 +5,27 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
+from worker.flow import asking, resolving
 from worker.flow.errors import Invalid, NotFound, Refused
 from worker.flow.events import emit
 from worker.flow.outcome import close_if_last, finding_news
+from worker.flow.rechecking import check_again
 from worker.flow.shift import Shift
-from worker.ledger import audit_rows, batches, findings, outbox, revisions, runs, schedules
+from worker.ledger import approvals, audit_rows, batches, findings, outbox, revisions, runs, schedules
 from worker.ledger.rows import new_id
-from worker.records import Actor, ActorKind, AuditEntry, EventKind, FindingRow, FindingState, Run, RunKind, RunState, Topic
+from worker.records import (
+    Actor,
+    ActorKind,
+    ApprovalState,
+    AuditEntry,
+    EventKind,
+    FindingRow,
+    FindingState,
+    Run,
+    RunKind,
+    RunState,
+    Topic,
+)
 
 _RESOLUTIONS = {"applied": RunState.SUCCEEDED, "not_applied": RunState.FAILED, "retry": RunState.QUEUED}
 
@@ -26,12 +40,16 @@ def cancel(shift: Shift, run_id: str, actor: Actor, reason: str = "") -> Run:
     """queued → cancelled at once; a running run is asked to stop at its next boundary. Raises `NotFound`, `Refused`."""
     now = shift.clock()
     with shift.ledger.transaction() as tx:
+        # Always the approval first, then the run: so does whoever revokes.
+        approval = approvals.hold(tx, _run(tx, run_id).approval_id or "")
         # Held: between the two statements below a worker that is told to stop might put it back, and nobody hear of this.
         run = runs.hold(tx, run_id) or _run(tx, run_id)
         told = f"cancelled by {actor}" + (f": {reason}" if reason else "")
         if runs.cancel_queued(tx, run_id, by=str(actor), reason="cancelled", summary=told):
             note(tx, now, actor, "run.cancelled", "run", run_id, reason=reason)
             close_if_last(tx, run, now)
+            if approval is not None:
+                asking.close(tx, approval, ApprovalState.REVOKED, by=str(actor), reason=told, now=now)
         elif runs.request_cancel(tx, run_id, by=str(actor)):
             note(tx, now, actor, "run.cancel_requested", "run", run_id, reason=reason)
         elif (found := _run(tx, run_id)).state.terminal:
@@ -56,23 +74,40 @@ def cancel_batch(shift: Shift, batch_id: str, actor: Actor, reason: str = "") ->
     return cancelled
 
 
-def resolve(shift: Shift, run_id: str, actor: Actor, resolution: str, reason: str) -> Run:
-    """The way out of needs_attention: `applied`, `not_applied` or `retry`, with a reason. Raises `Invalid`, `Refused`."""
+def require_resolution(resolution: str, reason: str) -> None:
+    """Raise `Invalid` unless somebody says what became of a run, and how they know."""
     if resolution not in _RESOLUTIONS:
         message = f"resolution {resolution!r}: accepted are {', '.join(_RESOLUTIONS)}"
         raise Invalid(message, field="resolution")
     _require(reason, "reason")
+
+
+def resolve(shift: Shift, run_id: str, actor: Actor, resolution: str, reason: str, *, link_sha256: str | None = None) -> Run:
+    """The way out of needs_attention: `applied`, `not_applied` or `retry`, with a reason. Raises `Invalid`, `Refused`.
+
+    Their word also counts for every step of which nobody knew whether it happened. A link they came by is spent with it,
+    and everybody who was told that a person is needed is told who it was.
+    """
+    require_resolution(resolution, reason)
+    resolving.refuse_while_alive(shift, run_id)
     now = shift.clock()
     with shift.ledger.transaction() as tx:
         run = _run(tx, run_id)
         state = _RESOLUTIONS[resolution]
-        if not runs.resolve(tx, run_id, state=state, reason=f"resolved_{resolution}", summary=f"{actor}: {reason}"):
+        if run.state is not RunState.NEEDS_ATTENTION:
             message = f"run {run_id} is {run.state}: only a run that needs attention can be resolved"
             raise Refused(message, code="not_needs_attention")
-        note(tx, now, actor, "run.resolved", "run", run_id, resolution=resolution, reason=reason)
+        settled = resolving.settle_steps(tx, run, actor, resolution, reason, now)
+        if not runs.resolve(tx, run_id, state=state, reason=f"resolved_{resolution}", summary=f"{actor}: {reason}"):
+            raise Refused(f"run {run_id} was resolved this very moment", code="not_needs_attention")
+        resolving.end_links(tx, run, actor, link_sha256, now)
+        note(tx, now, actor, "run.resolved", "run", run_id, resolution=resolution, reason=reason, steps=settled)
+        resolving.tell(tx, run, actor, resolution, reason, now)
         if state is RunState.QUEUED:
             batches.run_reopened(tx, run.batch_id)
             outbox.put(tx, Topic.BELL, run_id, at=now, not_before=now)
+        elif run.kind is RunKind.EFFECT:
+            check_again(tx, run, now, by=f"run:{run.id}")
         return _run(tx, run_id)
 
 
@@ -149,9 +184,13 @@ def thaw(shift: Shift, actor: Actor, reason: str) -> None:
 
 
 def kill(shift: Shift, actor: Actor, reason: str) -> None:
-    """Freeze, and every running effect stops before its next step."""
+    """Freeze, and every running effect stops before its next step, even if a thaw follows at once."""
     _require(reason, "reason")
-    _set_brake(shift, actor, "ledger.killed", reason, frozen_by=str(actor), frozen_reason=reason, killed=True)
+    with shift.ledger.transaction() as tx:
+        # Always the run first, then the state: so does an intent.
+        runs.cancel_effects(tx, by=str(actor))
+        revisions.set_state(tx, frozen_by=str(actor), frozen_reason=reason, killed=True)
+        note(tx, shift.clock(), actor, "ledger.killed", "ledger", "ledger", reason=reason)
 
 
 def _set_brake(shift: Shift, actor: Actor, verb: str, reason: str, **state: object) -> None:

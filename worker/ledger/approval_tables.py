@@ -93,6 +93,7 @@ DECISIONS = Table(
     Column("digest", String(64), nullable=False),
     Column("revision", Integer),
     Column("at", Instant, nullable=False),
+    Column("identity", String(64), nullable=False),
     UniqueConstraint("approval_id", "person"),
 )
 

@@ -49,10 +49,11 @@ def pending_of(tx: Connection, digest: str) -> list[Approval]:
     return [record(Approval, row) for row in tx.execute(statement.with_for_update())]
 
 
-def last_denied(connection: Connection, digest: str, since: datetime) -> Approval | None:
-    """The newest denial of this very digest since then."""
-    denied = (APPROVALS.c.digest == digest, APPROVALS.c.state == ApprovalState.DENIED, APPROVALS.c.ended_at > since)
-    row = connection.execute(select(APPROVALS).where(*denied).order_by(APPROVALS.c.ended_at.desc()).limit(1)).first()
+def last_denied(connection: Connection, digest: str, mode: str, since: datetime) -> Approval | None:
+    """The newest denial of this very digest in this mode since then: who puts a proposal away has not said no to a repair."""
+    where = (APPROVALS.c.digest == digest, APPROVALS.c.mode == mode)
+    denied = (APPROVALS.c.state == ApprovalState.DENIED, APPROVALS.c.ended_at > since)
+    row = connection.execute(select(APPROVALS).where(*where, *denied).order_by(APPROVALS.c.ended_at.desc()).limit(1)).first()
     return record(Approval, row) if row else None
 
 
@@ -101,6 +102,15 @@ def due(connection: Connection, now: datetime, limit: int = 200) -> tuple[Sequen
     over = connection.execute(pending.where(APPROVALS.c.expires_at <= now))
     soon = connection.execute(pending.where(APPROVALS.c.remind_at <= now, APPROVALS.c.expires_at > now))
     return [record(Approval, row) for row in over], [record(Approval, row) for row in soon]
+
+
+def ended_between(
+    connection: Connection, since: datetime, until: datetime, states: Collection[ApprovalState], limit: int = 1000
+) -> list[Approval]:
+    """Those that ended so in `[since, until)`, earliest first."""
+    ended = (APPROVALS.c.state.in_(states), APPROVALS.c.ended_at >= since, APPROVALS.c.ended_at < until)
+    rows = connection.execute(select(APPROVALS).where(*ended).order_by(APPROVALS.c.ended_at).limit(limit))
+    return [record(Approval, row) for row in rows]
 
 
 def counts(connection: Connection) -> Mapping[str, int]:

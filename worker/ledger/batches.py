@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Insert, bindparam, func, insert, or_, select, update
+from sqlalchemy import Connection, bindparam, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from worker.ledger.rows import record
@@ -11,20 +11,21 @@ from worker.ledger.tables import BATCHES
 from worker.ledger.types import database_now
 from worker.records import Batch
 
+_INSERT = {
+    name: made(BATCHES).on_conflict_do_nothing().returning(BATCHES.c.id)
+    for name, made in (("postgresql", postgresql.insert), ("sqlite", sqlite.insert))
+}
+
 
 def insert_batch(tx: Connection, batch: Batch) -> bool:
     """Write `batch` unless its fire key or idempotency key is taken; False when it is."""
-    values = {column.name: getattr(batch, column.name) for column in BATCHES.c}
     # Not by row count: of an INSERT, SQLAlchemy does not keep psycopg's.
-    return tx.execute(_insert(tx).values(values).returning(BATCHES.c.id)).first() is not None
+    return tx.execute(_INSERT[tx.dialect.name], values(batch)).first() is not None
 
 
-def _insert(tx: Connection) -> Insert:
-    if tx.dialect.name == "postgresql":
-        return postgresql.insert(BATCHES).on_conflict_do_nothing()
-    if tx.dialect.name == "sqlite":
-        return sqlite.insert(BATCHES).on_conflict_do_nothing()
-    return insert(BATCHES)
+def values(batch: Batch) -> dict[str, Any]:
+    """By column."""
+    return {column.name: getattr(batch, column.name) for column in BATCHES.c}
 
 
 _COUNT_DOWN = (

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from worker.ledger.rows import record
 from worker.ledger.tables import EFFECTS, RUNS, STATE
@@ -85,6 +85,12 @@ def subjects_changed(connection: Connection, job: str, environment: str, since: 
     statement = select(RUNS.c.subject).distinct().join(EFFECTS, EFFECTS.c.run_id == RUNS.c.id)
     begun = statement.where(RUNS.c.job == job, RUNS.c.environment == environment, EFFECTS.c.intent_at > since)
     return {subject for subject in connection.execute(begun).scalars() if subject is not None}
+
+
+def hold_radius(tx: Connection, job: str, environment: str) -> None:
+    """No other transaction holds the same until the end of this one. SQLite has one writer at a time anyway."""
+    if tx.dialect.name == "postgresql":
+        tx.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"{job}\n{environment}", 0))))
 
 
 def in_hand(connection: Connection, job: str, subject: str) -> Run | None:

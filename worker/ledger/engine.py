@@ -1,15 +1,22 @@
 """Opening the ledger: SQLite (WAL, synchronous FULL, BEGIN IMMEDIATE) or PostgreSQL (psycopg 3)."""
 
 import os
+import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import DBAPIError
 
 BUSY_TIMEOUT_MS = 10_000
+OVERFLOW = 40
+"""Connections beyond the pool's: each of the gateway's 40 threads may ask for a second one while it holds its first, and
+with fewer than 41 in all they could wait for each other."""
+_LOOK_OFTEN_SECONDS, _LOOK_EVERY_SECONDS = 0.05, 0.0003
 
 
 class LedgerUnavailable(Exception):  # noqa: N818 - states a condition
@@ -54,6 +61,12 @@ class Ledger:
             yield connection
 
     @contextmanager
+    def turn(self) -> Iterator[Connection]:
+        """For a write of `turns`: on PostgreSQL one statement, a transaction by itself; else as `transaction`."""
+        with self.read() if self.dialect == "postgresql" else self.transaction() as connection:
+            yield connection
+
+    @contextmanager
     def read(self) -> Iterator[Connection]:
         """Reads outside any transaction; each statement sees what is committed."""
         with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
@@ -81,6 +94,7 @@ class Ledger:
         return create_engine(
             self.url,
             pool_size=self._pool_size,
+            max_overflow=OVERFLOW,
             pool_pre_ping=False,
             hide_parameters=True,
             connect_args={"connect_timeout": 10, "application_name": "nightshift"},
@@ -92,6 +106,7 @@ class Ledger:
         engine = create_engine(
             self.url,
             pool_size=self._pool_size,
+            max_overflow=OVERFLOW,
             # An error is logged: what the statement was given does not belong there.
             hide_parameters=True,
             connect_args={"timeout": BUSY_TIMEOUT_MS / 1000},
@@ -110,5 +125,25 @@ def _prepare_sqlite(connection: Any, record: object) -> None:  # noqa: ARG001 - 
 
 def _begin_immediate(connection: Connection) -> None:
     # A deferred transaction that reads first fails at once with "database is locked" when it comes to write.
-    if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
+    if connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT":
+        return
+    raw = connection.connection.dbapi_connection
+    if not isinstance(raw, sqlite3.Connection) or not _begun_soon(raw):
         connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _begun_soon(raw: sqlite3.Connection) -> bool:
+    """Whether our turn came while we looked often: SQLite itself sleeps 1, 2, 5, 10 … ms, while another's turn takes one."""
+    give_up = monotonic() + _LOOK_OFTEN_SECONDS
+    raw.execute("PRAGMA busy_timeout=0")
+    try:
+        while monotonic() < give_up:
+            try:
+                raw.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError:
+                time.sleep(_LOOK_EVERY_SECONDS)
+            else:
+                return True
+        return False
+    finally:
+        raw.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")

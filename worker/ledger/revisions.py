@@ -10,9 +10,12 @@ from worker.ledger.rows import record
 from worker.ledger.tables import REVISIONS, STATE
 from worker.records import LedgerState, Revision
 
+_STATE = select(STATE)
+_IN_FORCE = select(STATE.c.revision)
+
 
 def state(connection: Connection) -> LedgerState:
-    return record(LedgerState, connection.execute(select(STATE)).one())
+    return record(LedgerState, connection.execute(_STATE).one())
 
 
 def set_state(tx: Connection, **values: Any) -> None:
@@ -49,7 +52,7 @@ def current(connection: Connection) -> Revision | None:
 
 
 def current_id(connection: Connection) -> int | None:
-    found: int | None = connection.execute(select(STATE.c.revision)).scalar_one()
+    found: int | None = connection.execute(_IN_FORCE).scalar_one()
     return found
 
 

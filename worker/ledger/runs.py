@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from sqlalchemy import Connection, Float, bindparam, func, insert, or_, select, update
 
@@ -23,7 +23,7 @@ _IN_HAND = select(_OTHER.c.id).where(
     _OTHER.c.state.in_([RunState.RUNNING, RunState.NEEDS_ATTENTION]),
     _OTHER.c.id != RUNS.c.id,
 )
-_CLAIM = (
+CLAIM = (
     update(RUNS)
     .where(
         RUNS.c.id == bindparam("run_id"),
@@ -61,7 +61,16 @@ def claim(
     """queued → running under the next fence. None: not queued, of another job or kind, of an older epoch, or an effect whose
     subject another run has in hand. Raises `IntegrityError` when that other run was claimed at this very moment.
     """
-    parameters = {
+    values = claim_values(run_id, job=job, owner=owner, worker=worker, lease_seconds=lease_seconds, kinds=kinds)
+    row = tx.execute(CLAIM, values).first()
+    return record(Run, row) if row else None
+
+
+def claim_values(
+    run_id: str, *, job: str, owner: str, worker: str, lease_seconds: float, kinds: Collection[RunKind]
+) -> dict[str, Any]:
+    """What `CLAIM` is executed with."""
+    return {
         "run_id": run_id,
         "of_job": job,
         "of_kinds": list(kinds),
@@ -69,8 +78,6 @@ def claim(
         "at_worker": worker,
         "lease_seconds": lease_seconds,
     }
-    row = tx.execute(_CLAIM, parameters).first()
-    return record(Run, row) if row else None
 
 
 _HELD = (
@@ -99,7 +106,7 @@ def extend(tx: Connection, run: Run, *, lease_seconds: float, progress: Mapping[
     return (False, None) if row is None else (True, row[0])
 
 
-_FINISH = (
+FINISH = (
     update(RUNS)
     .where(*_HELD)
     .values(
@@ -115,27 +122,33 @@ _FINISH = (
 )
 
 
-def finish(
-    tx: Connection,
-    run: Run,
-    *,
-    state: RunState,
-    verdict: str | None,
-    reason: str | None,
-    summary: str,
-    counts: Mapping[str, int],
-    progress: Mapping[str, Any],
-) -> bool:
+class Finish(TypedDict):
+    """What an outcome writes on its run."""
+
+    state: RunState
+    verdict: str | None
+    reason: str | None
+    summary: str
+    counts: Mapping[str, int]
+    progress: Mapping[str, Any]
+
+
+def finish(tx: Connection, run: Run, **said: Unpack[Finish]) -> bool:
     """running → a terminal state, only for the fence holder, whose token stays on the row: see `finished_by`."""
-    said = {
-        "to_state": state,
-        "said": verdict,
-        "why": reason,
-        "told": summary,
-        "counted": dict(counts),
-        "shown": dict(progress),
+    return tx.execute(FINISH, finish_values(run, said)).rowcount == 1
+
+
+def finish_values(run: Run, said: Finish) -> dict[str, Any]:
+    """What `FINISH` is executed with."""
+    return {
+        **_holder(run),
+        "to_state": said["state"],
+        "said": said["verdict"],
+        "why": said["reason"],
+        "told": said["summary"],
+        "counted": dict(said["counts"]),
+        "shown": dict(said["progress"]),
     }
-    return tx.execute(_FINISH, {**_holder(run), **said}).rowcount == 1
 
 
 def finished_by(connection: Connection, run: Run) -> bool:
@@ -215,6 +228,12 @@ def request_cancel(tx: Connection, run_id: str, *, by: str) -> bool:
     return tx.execute(statement.values(cancel_requested_by=by)).rowcount == 1
 
 
+def cancel_effects(tx: Connection, *, by: str) -> int:
+    """Ask every running effect to stop; returns how many were not asked before."""
+    running = (RUNS.c.kind == RunKind.EFFECT, RUNS.c.state == RunState.RUNNING, RUNS.c.cancel_requested_by.is_(None))
+    return tx.execute(update(RUNS).where(*running).values(cancel_requested_by=by)).rowcount
+
+
 def resolve(tx: Connection, run_id: str, *, state: RunState, reason: str, summary: str) -> bool:
     """needs_attention → succeeded | failed | queued, by a person."""
     statement = update(RUNS).where(RUNS.c.id == run_id, RUNS.c.state == RunState.NEEDS_ATTENTION)
@@ -226,13 +245,18 @@ def resolve(tx: Connection, run_id: str, *, state: RunState, reason: str, summar
     return tx.execute(statement.values(values)).rowcount == 1
 
 
+_INSERT = insert(RUNS)
+
+
 def insert_runs(tx: Connection, runs: Sequence[Run]) -> None:
     """Write new runs, all columns."""
     if runs:
-        tx.execute(
-            insert(RUNS),
-            [{c.name: getattr(run, c.name) for c in RUNS.c} for run in runs],
-        )
+        tx.execute(_INSERT, [values(run) for run in runs])
+
+
+def values(run: Run) -> dict[str, Any]:
+    """By column."""
+    return {column.name: getattr(run, column.name) for column in RUNS.c}
 
 
 def get(connection: Connection, run_id: str) -> Run | None:

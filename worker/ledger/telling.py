@@ -12,7 +12,7 @@ from worker.ledger.findings import OPEN_STATES
 from worker.ledger.gate_tables import SUBSCRIPTIONS
 from worker.ledger.rows import new_id, record
 from worker.ledger.tables import BATCHES, DELIVERIES, FINDINGS, NIGHTS, RUNS
-from worker.records import DeliveryRow, DeliveryState, Run, RunState
+from worker.records import DeliveryRow, DeliveryState, Run, RunKind, RunState
 
 WEBHOOK = "webhook:"
 """Begins the channel of a subscription's deliveries; its id follows."""
@@ -198,6 +198,12 @@ def runs_in_state(connection: Connection, since: datetime, until: datetime, stat
     """Those of them that are in `state`, earliest first."""
     statement = _of_night(select(RUNS), since, until).where(RUNS.c.state == state)
     return [record(Run, row) for row in connection.execute(statement.order_by(RUNS.c.id).limit(limit))]
+
+
+def runs_ended(connection: Connection, since: datetime, until: datetime, kind: RunKind, limit: int = 1000) -> list[Run]:
+    """Runs of that kind that ended in `[since, until)`, earliest first."""
+    ended = (RUNS.c.kind == kind, RUNS.c.ended_at >= since, RUNS.c.ended_at < until)
+    return [record(Run, row) for row in connection.execute(select(RUNS).where(*ended).order_by(RUNS.c.ended_at).limit(limit))]
 
 
 def _of_night(statement: Select[Any], since: datetime, until: datetime) -> Select[Any]:

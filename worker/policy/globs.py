@@ -24,6 +24,8 @@ def _pattern(glob: str) -> re.Pattern[str]:
 
 def _overlap(one: str, other: str) -> bool:
     """Walks both at once; a `*` may end, or take whatever comes next in the other."""
+    if ANYTHING not in one + other:
+        return one == other
     seen: set[tuple[int, int]] = set()
     ways = [(0, 0)]
     while ways:

@@ -1,7 +1,19 @@
 """The rows of the ledger as plain frozen values, and their states. No SQL, no clock, no behaviour beyond what a state means."""
 
 from worker.records.actors import Actor, ActorKind, AuditEntry, ChainedEntry, TokenRow
-from worker.records.approvals import Approval, ApprovalState, Choice, Decision, EffectOutcome, Link, PinTries, PlanRow, Risk, Via
+from worker.records.approvals import (
+    Approval,
+    ApprovalState,
+    Choice,
+    Decision,
+    EffectOutcome,
+    Link,
+    LinkPurpose,
+    PinTries,
+    PlanRow,
+    Risk,
+    Via,
+)
 from worker.records.findings import FindingKind, FindingRow, FindingState
 from worker.records.gates import AskedHow, EventKind, Gate, Subscription, SubscriptionState
 from worker.records.runs import Batch, Effect, Run, RunKind, RunState, Trigger, Verdict
@@ -30,6 +42,7 @@ __all__ = [
     "Gate",
     "LedgerState",
     "Link",
+    "LinkPurpose",
     "OutboxRow",
     "PinTries",
     "PlanRow",

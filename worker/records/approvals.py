@@ -54,6 +54,14 @@ class Via(StrEnum):
     CLI = "cli"
 
 
+class LinkPurpose(StrEnum):
+    """What a link about a request is good for. Sign-in links have a purpose of their own."""
+
+    DECIDE = "decide"
+    RESOLVE = "resolve"
+    """To settle the run that carried it out, and needs a person."""
+
+
 class EffectOutcome(StrEnum):
     """What became of an intent. None of them: nobody knows yet."""
 
@@ -153,6 +161,8 @@ class Decision:
     """The digest the person saw."""
     revision: int | None
     at: datetime
+    identity: str = ""
+    """Who the name stood for then: see `flow.authorizing.identity_of`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -79,7 +79,7 @@ class Settings(BaseModel):
     grace_seconds: float = Field(5, ge=0, description="Seconds between the two looks at an expired lease.")
     sweep_seconds: float = Field(2, gt=0, description="Seconds between two rounds of the sweeper.")
     relay_seconds: float = Field(0.5, gt=0, description="Seconds between two looks into the outbox.")
-    schedule_seconds: float = Field(1, gt=0, description="Seconds between two looks for due schedules.")
+    schedule_seconds: float = Field(2, gt=0, description="Seconds between two looks for due schedules.")
     drain_seconds: float = Field(30, ge=0, description="Seconds a run may take to reach its next boundary after SIGTERM.")
     concurrency: int = Field(2, ge=1, le=512, description="Runs at the same time in one worker.")
     max_attempts: int = Field(3, ge=1, description="Times a run that was lost with its worker is started.")

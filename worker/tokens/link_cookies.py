@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from itsdangerous import BadData, URLSafeSerializer
 
+from worker.records import Link, LinkPurpose
 from worker.tokens.instance_keys import Keys, KeysError
 
 _PURPOSE = "link"
@@ -23,9 +24,10 @@ class LinkPass:
     link_sha256: str = field(repr=False)
     approval_id: str
     person: str
+    purpose: LinkPurpose
     expires_at: datetime
     spent: bool = False
-    """The person has decided with it: what became of it may still be looked at, and nothing more."""
+    """The person has had their say with it: what became of it may still be looked at, and nothing more."""
 
 
 class LinkCookies:
@@ -35,11 +37,17 @@ class LinkCookies:
         self._keys = keys
         self._clock = clock
 
-    def issue(self, *, link_sha256: str, approval_id: str, person: str, expires_at: datetime) -> LinkPass:
-        """A new pass, for as long as the link lives."""
-        until = expires_at.replace(microsecond=0)
-        fresh = secrets.token_urlsafe(16)
-        return LinkPass(id=fresh, link_sha256=link_sha256, approval_id=approval_id, person=person, expires_at=until)
+    def issue(self, link: Link) -> LinkPass:
+        """A new pass, for as long as the link lives. It is one about an approval."""
+        assert link.approval_id is not None
+        return LinkPass(
+            id=secrets.token_urlsafe(16),
+            link_sha256=link.sha256,
+            approval_id=link.approval_id,
+            person=link.person,
+            purpose=LinkPurpose(link.purpose),
+            expires_at=link.expires_at.replace(microsecond=0),
+        )
 
     def cookie(self, given: LinkPass) -> str:
         """The cookie's value: `<key id>.<payload>.<signature>`."""
@@ -49,6 +57,7 @@ class LinkCookies:
             "l": given.link_sha256,
             "a": given.approval_id,
             "p": given.person,
+            "u": given.purpose,
             "e": int(given.expires_at.timestamp()),
             "s": given.spent,
         }
@@ -69,6 +78,7 @@ class LinkCookies:
             link_sha256=payload["l"],
             approval_id=approval_id,
             person=payload["p"],
+            purpose=LinkPurpose(payload["u"]),
             expires_at=until,
             spent=payload["s"],
         )

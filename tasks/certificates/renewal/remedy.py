@@ -59,7 +59,7 @@ class Renewal:
         return Receipt(step=step.id, at=ctx.clock(), proof=proof)
 
     def still(self, ctx: Context, step: Step) -> bool:
-        """Just before a step: the first finds every address as it was pinned. A reload after a renewal finds it changed."""
+        """The first step must find every address, and the file, as they were pinned; a reload comes after they changed."""
         entry = _entry(ctx, step.arguments.get("entry"))
         if not step.precondition:
             return True
@@ -67,9 +67,10 @@ class Renewal:
         world = _world(ctx, entry, pins, thresholds(entry, _PLAIN))
         if world.failures:
             raise ProviderError("; ".join(failure.detail for failure in world.failures.values()), stage="look", retryable=True)
-        return {address: leaf.sha256 for address, leaf in pins.leaves.items()} == {
-            address: leaf.sha256 for address, leaf in world.leaves().items()
-        }
+        pinned = {address: leaf.sha256 for address, leaf in pins.leaves.items()}
+        in_file = file_leaf(ctx, entry, thresholds(entry, _PLAIN))
+        same_file = pins.in_file == (in_file.sha256 if in_file else None)
+        return same_file and pinned == {address: leaf.sha256 for address, leaf in world.leaves().items()}
 
     def verify(self, ctx: Context, plan: Plan, receipts: Sequence[Receipt]) -> Verification:  # noqa: ARG002 - it trusts none
         """Looks until all is well, or the entry's `verify_timeout_seconds` are over; then the last look counts."""
@@ -125,9 +126,7 @@ def _probe_file(leaf: Leaf | None, step: Step) -> ProbeVerdict:
     if leaf is None:
         return ProbeVerdict.UNKNOWN
     pins = Pins.of(step.before)
-    assert isinstance(step.before, dict)
-    pinned = step.before.get("certificate_file")
-    old = {known.sha256 for known in pins.leaves.values()} | ({str(pinned["sha256"])} if isinstance(pinned, dict) else set())
+    old = {known.sha256 for known in pins.leaves.values()} | {pins.in_file}
     if leaf.sha256 in old:
         return ProbeVerdict.DID_NOT
     later = all(leaf.ends > pins.leaves[address].ends for address in pins.due)

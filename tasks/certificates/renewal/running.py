@@ -1,5 +1,7 @@
 """Runs one command of a renewal and says how it ended: a receipt, or `StepFailed`."""
 
+import os
+import pwd
 from collections.abc import Mapping
 
 from tasks.certificates.entry import CertificateEntry
@@ -8,7 +10,7 @@ from tasks.context import ApplyContext, CommandResult
 from tasks.errors import ProviderError, StepFailed
 from tasks.masking import Mask
 from tasks.model import Json
-from tasks.programs import last_lines, read_secrets
+from tasks.programs import kept_back, last_lines, read_secrets
 
 
 def run(ctx: ApplyContext, entry: CertificateEntry, action: str) -> dict[str, Json]:
@@ -27,14 +29,23 @@ def run(ctx: ApplyContext, entry: CertificateEntry, action: str) -> dict[str, Js
         if error.stage != "start":
             raise
         raise StepFailed(f"{action} of {entry.place} was not started: {error}") from None
-    output = _masked(result, Mask.of(list(secrets.values())))
+    hidden = kept_back(entry.renew_pass_env, secrets)
+    output = _masked(result, Mask.of(hidden))
     for name, text in output.items():
         if text:
-            ctx.artifacts.put(f"{entry.name}.{action}.{name}.txt", text.encode(), secret=bool(secrets))
+            ctx.artifacts.put(f"{entry.name}.{action}.{name}.txt", text.encode(), secret=bool(hidden))
     if failure := _failure(entry, action, result):
         said = last_lines(output["stderr"]) or last_lines(output["stdout"])
         raise StepFailed(f"{failure}; it said:\n{said}" if said else f"{failure}; it said nothing")
-    return {"exit_code": result.exit_code, "elapsed_seconds": round(result.elapsed.total_seconds(), 3)}
+    return {"exit_code": result.exit_code, "elapsed_seconds": round(result.elapsed.total_seconds(), 3), "user": _user()}
+
+
+def _user() -> str:
+    """As whom the command ran: the worker's own user."""
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return f"uid {os.geteuid()}"
 
 
 def _masked(result: CommandResult, mask: Mask) -> Mapping[str, str]:

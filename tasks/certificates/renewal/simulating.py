@@ -1,7 +1,6 @@
 """What people are shown of a renewal before they say yes."""
 
 import shlex
-import textwrap
 from collections.abc import Iterator
 from datetime import datetime
 
@@ -11,7 +10,6 @@ from tasks.certificates.renewal.world import Leaf
 from tasks.model import Plan, Simulation, Step
 
 _HEX_SHOWN = 12
-_COMMAND_SHOWN = 40
 _ISSUED = (
     "The renewal cannot be taken back: a certificate once issued stays issued, counts against the limits of its issuer, "
     "and may stand in public logs."
@@ -34,9 +32,9 @@ def simulate(made: Prospect, plan: Plan, now: datetime) -> Simulation:
 
 
 def _summary(made: Prospect, plan: Plan) -> str:
+    """Short enough for the list of mails on a phone; the commands stand in the text."""
     first, *others = plan.steps
-    then = [f"then {step.action} with {_shortened(step)}" for step in others]
-    return ", ".join([f"{first.action} {made.entry.place} with {_shortened(first)}", *then])
+    return ", ".join([f"{first.action} {made.entry.place}", *(f"then {step.action}" for step in others)])
 
 
 def _lines(made: Prospect, plan: Plan, now: datetime, *, renews: bool) -> Iterator[str]:
@@ -79,13 +77,6 @@ def _running(step: Step) -> Iterator[str]:
     yield "  as           the user of the worker that carries it out"
     yield f"  environment  {', '.join([*passed, *names]) or 'nothing'}"
     yield f"  ended after  {given['timeout_seconds']:g} s at the latest"
-
-
-def _shortened(step: Step) -> str:
-    argv = step.arguments["argv"]
-    assert isinstance(argv, list)
-    program = str(argv[0]).rpartition("/")[2]
-    return textwrap.shorten(shlex.join([program, *argv[1:]]), _COMMAND_SHOWN, placeholder=" …")
 
 
 def _short(leaf: Leaf) -> str:

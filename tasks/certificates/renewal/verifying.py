@@ -24,12 +24,24 @@ class Standing(StrEnum):
     CANNOT_TELL = "cannot tell"
 
 
+_SAID: Mapping[Standing, str] = {
+    Standing.RENEWED: "is renewed",
+    Standing.FINE: "is fine",
+    Standing.UNCHANGED: "is as it was",
+    Standing.NOT_MENDED: "is not mended",
+    Standing.WORSE: "is worse than before",
+    Standing.CANNOT_TELL: "cannot be judged",
+}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pins:
     """What the plan says of the addresses before it."""
 
     leaves: Mapping[str, Leaf]
     due: frozenset[str]
+    in_file: str | None = None
+    """Hash of the certificate that the file held."""
 
     @classmethod
     def of(cls, before: Json) -> "Pins":
@@ -38,7 +50,9 @@ class Pins:
         assert isinstance(addresses, Mapping)
         assert isinstance(due, Sequence)
         leaves = {address: Leaf.of_pin(pin) for address, pin in addresses.items() if isinstance(pin, Mapping)}
-        return cls(leaves=leaves, due=frozenset(map(str, due)))
+        file = before["certificate_file"]
+        in_file = str(file["sha256"]) if isinstance(file, Mapping) else None
+        return cls(leaves=leaves, due=frozenset(map(str, due)), in_file=in_file)
 
 
 def standings(pins: Pins, world: World) -> dict[str, Standing]:
@@ -106,10 +120,11 @@ def _seen(standing: Standing, leaf: Leaf | None, world: World, address: str) -> 
 def _told(address: str, standing: Standing, pins: Pins, leaf: Leaf | None, world: World) -> str:
     if leaf is None:
         failure = world.failures.get(address)
-        return f"{address}: {standing}: {failure.detail if failure else 'it was not looked at'}"
+        return f"{address} {_SAID[standing]}: {failure.detail if failure else 'it was not looked at'}"
     before = pins.leaves.get(address)
-    was = f", before until {before.until}" if before and before.sha256 != leaf.sha256 else ""
+    changed = before is not None and before.sha256 != leaf.sha256
+    was = f", before until {before.until}" if before and changed else ""
+    which = "another certificate" if changed else "the same certificate" if before else "a certificate"
     troubles = [*leaf.troubles, *leaf.passing]
-    but = f", but {', '.join(troubles)}" if troubles else ""
-    same = "the same certificate" if before and before.sha256 == leaf.sha256 else "another certificate"
-    return f"{address}: {standing}: {same}, valid until {leaf.until}{was}{but}"
+    but = f" ({', '.join(troubles)})" if troubles else ""
+    return f"{address} {_SAID[standing]}: {which}, valid until {leaf.until}{was}{but}"

@@ -11,6 +11,7 @@ from tasks.ask import GATE_ONLY
 from worker.api.approvals import BYTES
 from worker.api.console.page import Looks
 from worker.api.console.render import render
+from worker.api.console.settling import lines_seen, outputs
 from worker.api.console.viewer import Viewer, Views
 from worker.api.dossiers import (
     ApprovalFilter,
@@ -22,9 +23,9 @@ from worker.api.dossiers import (
     visible_approvals,
 )
 from worker.api.problems import ProblemError
-from worker.flow.authorizing import why_not
+from worker.flow.authorizing import why_not, why_not_resolve
 from worker.ledger import approvals, plans
-from worker.records import Approval, ApprovalState
+from worker.records import Approval, ApprovalState, LinkPurpose, RunState
 
 PAGE = 40
 LONGEST_PAGE = 29 * 1024
@@ -42,11 +43,13 @@ class Detail:
     steps: int
     value: int
     reasons: int
+    width: int
+    """Characters of a line."""
 
 
-FULL = Detail(lines=120, steps=12, value=400, reasons=20)
-SHORT = Detail(lines=30, steps=5, value=120, reasons=8)
-LEAST = Detail(lines=8, steps=2, value=60, reasons=3)
+FULL = Detail(lines=120, steps=12, value=400, reasons=20, width=300)
+SHORT = Detail(lines=30, steps=5, value=120, reasons=8, width=160)
+LEAST = Detail(lines=8, steps=2, value=60, reasons=3, width=80)
 
 
 @router.get("/approvals", response_class=HTMLResponse)
@@ -80,7 +83,7 @@ def approval_page(viewer: Views) -> HTMLResponse:
 def approval_now(viewer: Views) -> HTMLResponse:
     """The part of the page that changes while what was approved is carried out; `X-Live: over` once it changes no more."""
     found = dossier_for(viewer)
-    body = render("approval_live.html", **_frame(viewer, found), zone=viewer.here.settings.timezone)
+    body = render("approval_live.html", **_frame(viewer, found), detail=FULL, zone=viewer.here.settings.timezone)
     return HTMLResponse(body, headers={"X-Live": "on" if _living(found) else "over"})
 
 
@@ -109,6 +112,8 @@ def decision_page(viewer: Viewer, problem: ProblemError | None = None, said: tup
     """The page; with what was wrong with a form that was sent, and the (choice, reason) it held. Never its PIN."""
     found = dossier_for(viewer)
     members = {**_frame(viewer, found), "problem": problem.document() if problem else None, "said": said}
+    if members["may_settle"]:
+        members["settling"] = _settling(viewer, found)
     text = ""
     for detail in (FULL, SHORT, LEAST):
         text = viewer.page("approval.html", **members, detail=detail, refresh=_living(found))
@@ -119,7 +124,7 @@ def decision_page(viewer: Viewer, problem: ProblemError | None = None, said: tup
 
 def dossier_for(viewer: Viewer) -> Dossier:
     with viewer.here.shift.ledger.read() as connection:
-        return dossier(viewer.here.shift, connection, approval_for(viewer, connection))
+        return dossier(viewer.estate, connection, approval_for(viewer, connection))
 
 
 def approval_for(viewer: Viewer, connection: Connection) -> Approval:
@@ -135,18 +140,19 @@ def approval_for(viewer: Viewer, connection: Connection) -> Approval:
 
 def _frame(viewer: Viewer, found: Dossier) -> dict[str, object]:
     approval, now = found.approval, viewer.here.shift.clock()
-    estate = viewer.here.shift.estate()
     open_to_decide = approval.state is ApprovalState.PENDING and approval.mode == "execute" and approval.expires_at > now
+    refusal = _why_not(viewer, found) if open_to_decide else None
     return {
         "viewer": viewer,
         "found": found,
         "approval": approval,
         "gate_only": GATE_ONLY,
         "now": now,
-        "window": estate.policy.frozen(approval.environment, now),
-        "mode_now": estate.mode(approval.environment),
-        "why_not": _why_not(viewer, found) if open_to_decide else None,
-        "may_decide": open_to_decide and _why_not(viewer, found) is None,
+        "window": viewer.estate.policy.frozen(approval.environment, now),
+        "mode_now": viewer.estate.mode(approval.environment),
+        "why_not": refusal,
+        "may_decide": open_to_decide and refusal is None,
+        "may_settle": _may_settle(viewer, found),
         "may_dismiss": _may(viewer, approval, "mute") and approval.mode == "propose" and approval.state is ApprovalState.PENDING,
         "may_revoke": _may(viewer, approval, "operate") and not approval.state.terminal,
         "may_see_runs": viewer.visitor is not None and _may_read(viewer, approval),
@@ -155,12 +161,30 @@ def _frame(viewer: Viewer, found: Dossier) -> dict[str, object]:
 
 def _why_not(viewer: Viewer, found: Dossier) -> str | None:
     """Why this viewer cannot decide; None: they can."""
-    if viewer.held is not None and viewer.held.spent:
-        return "You have decided on this."
     if any(decision.person == viewer.person for decision in found.decisions):
         return "You have decided on this."
-    refusal = why_not(viewer.here.shift.estate(), found.approval, viewer.person)
-    return str(refusal) if refusal else None
+    if not viewer.may_speak(LinkPurpose.DECIDE):
+        return "This link is not for deciding: sign in, or ask for a fresh one."
+    if refusal := why_not(viewer.estate, found.approval, viewer.person):
+        return str(refusal)
+    person = viewer.estate.person(viewer.person)
+    if person is not None and person.pin_hash is None:
+        return f"You have no PIN yet, and every decision asks for it: ask for `nightshift people pin {person.name}`."
+    return None
+
+
+def _settling(viewer: Viewer, found: Dossier) -> dict[str, object]:
+    """What was seen and said, for whoever settles it here and now."""
+    assert found.run is not None
+    with viewer.here.shift.ledger.read() as connection:
+        return {"seen": lines_seen(found.carried), "outputs": outputs(connection, found.run)}
+
+
+def _may_settle(viewer: Viewer, found: Dossier) -> bool:
+    """Whether this viewer can say what became of a repair that needs a person."""
+    if found.run is None or found.run.state is not RunState.NEEDS_ATTENTION or not viewer.may_speak(LinkPurpose.RESOLVE):
+        return False
+    return why_not_resolve(viewer.estate, found.run, viewer.person) is None
 
 
 def _may(viewer: Viewer, approval: Approval, verb: Literal["mute", "operate"]) -> bool:

@@ -1,4 +1,4 @@
-"""The forms of an approval's page: yes or no, and taking it back."""
+"""The forms of an approval's page: yes or no, taking it back, and what became of a repair that needs a person."""
 
 from dataclasses import replace
 
@@ -10,9 +10,10 @@ from worker.api.console.forms import Members
 from worker.api.console.page import back_to
 from worker.api.console.viewer import Viewer, Views, set_link_cookie
 from worker.api.problems import ProblemError, of_flow
-from worker.flow import deciding
+from worker.flow import deciding, settling
 from worker.flow.deciding import Statement
 from worker.flow.errors import FlowError, Forbidden
+from worker.flow.settling import Word
 from worker.records import Approval, Choice
 
 router = APIRouter(prefix="/approvals/{approval_id}")
@@ -41,11 +42,28 @@ def decide(request: Request, viewer: Views, members: Members) -> Response:
         deciding.decide(viewer.here.shift, said)
     except FlowError as error:
         return decision_page(viewer, of_flow(error, {}, None), (choice, reason))
-    response = back_to(f"/approvals/{approval.id}")
-    if viewer.held is not None:
-        # The link is spent; who decided may still see what comes of it.
-        set_link_cookie(request, viewer.here, response, replace(viewer.held, spent=True))
-    return response
+    return _said(request, viewer)
+
+
+@router.post("/resolve")
+def settle(request: Request, viewer: Views, members: Members) -> Response:
+    """What a person found out about a repair that needs one, with their PIN. What is refused is told on the page itself."""
+    viewer.check_csrf(members.get("csrf", ""))
+    approval = _approval(viewer)
+    resolution, reason = members.get("resolution", ""), members.get("reason", "")
+    word = Word(
+        approval_id=approval.id,
+        person=viewer.person,
+        resolution=resolution,
+        reason=reason,
+        pin=members.get("pin", ""),
+        link_sha256=viewer.held.link_sha256 if viewer.held else None,
+    )
+    try:
+        settling.settle(viewer.here.shift, word)
+    except FlowError as error:
+        return decision_page(viewer, of_flow(error, {}, None), (resolution, reason))
+    return _said(request, viewer)
 
 
 @router.post("/revoke")
@@ -66,6 +84,14 @@ def dismiss(viewer: Views, members: Members) -> Response:
     require_dismiss(viewer.visitor.caller, approval)
     deciding.dismiss(viewer.here.shift, approval.id, viewer.visitor.caller.actor, members.get("reason", ""))
     return back_to(f"/approvals/{approval.id}")
+
+
+def _said(request: Request, viewer: Viewer) -> Response:
+    response = back_to(f"/approvals/{viewer.approval_id}")
+    if viewer.held is not None:
+        # The link is spent; whoever spoke may still see what comes of it.
+        set_link_cookie(request, viewer.here, response, replace(viewer.held, spent=True))
+    return response
 
 
 def _approval(viewer: Viewer) -> Approval:

@@ -22,9 +22,7 @@ def exchange(request: Request, here: Here, token: str) -> Response:
     except Refused as error:
         raise link_over(error) from error
     assert link.approval_id is not None
-    held = here.link_cookies.issue(
-        link_sha256=link.sha256, approval_id=link.approval_id, person=link.person, expires_at=link.expires_at
-    )
+    held = here.link_cookies.issue(link)
     response = back_to(f"/approvals/{link.approval_id}")
     set_link_cookie(request, here, response, held)
     return response

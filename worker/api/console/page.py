@@ -8,6 +8,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 
 from worker.api.auth import Caller, by_session, check_csrf, refuse_machines
 from worker.api.console.render import render
+from worker.api.console.returning import sign_in_first
 from worker.api.gateway import Gateway, Here
 from worker.api.problems import ProblemError
 from worker.ledger import revisions
@@ -42,18 +43,17 @@ def visitor_of(request: Request, here: Gateway) -> Visitor | None:
     return Visitor(here, caller, here.sessions.csrf_token(caller.session))
 
 
-def brakes_now(here: Gateway) -> LedgerState | None:
+def brakes_now(here: Gateway) -> LedgerState:
     """Shown on every page while one of them holds."""
     with here.shift.ledger.read() as connection:
-        state = revisions.state(connection)
-    return state if state.frozen_by else None
+        return revisions.state(connection)
 
 
 def _visitor(request: Request, here: Here) -> Visitor:
     refuse_machines(request, here)
     caller = by_session(request, here)
     if caller is None or caller.session is None:
-        raise ProblemError(303, "signed_out", "sign in first", headers={"Location": "/login"})
+        raise sign_in_first(request)
     if not caller.grants:
         detail = f"{caller.actor.name} has no role in the configuration in force: an admin may give one in people.toml"
         raise ProblemError(403, "no_role", detail)

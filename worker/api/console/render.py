@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from zoneinfo import ZoneInfo
@@ -47,6 +48,7 @@ def _environment() -> Environment:
         "words": lambda text: re.sub(r"[_.]", " ", str(text)),
         "code": _code,
         "changes": changes,
+        "facts": facts,
     }
     return environment
 
@@ -83,6 +85,13 @@ def for_long(span: timedelta) -> str:
     if minutes < 120:  # noqa: PLR2004
         return f"{minutes} min"
     return f"{hours} h {minutes % 60} min" if hours < 48 else f"{days} d"  # noqa: PLR2004
+
+
+def facts(members: object) -> str:
+    """`exit code 0, wrote 1`: the members of an object in one line."""
+    if not isinstance(members, Mapping):
+        return value_text(members)
+    return ", ".join(f"{str(name).replace('_', ' ')} {value_text(member, LONGEST_ON_A_LINE)}" for name, member in members.items())
 
 
 def value_text(value: object, limit: int = LONGEST_VALUE) -> str:

@@ -6,18 +6,21 @@ from fastapi import APIRouter, Form, Response
 from fastapi.responses import HTMLResponse
 from sqlalchemy import Connection
 
-from worker.api.carried import carried
+from worker.api.carried import Carried, carried
 from worker.api.console.page import Acts, Looks, Visitor, back_to
 from worker.api.console.render import render
 from worker.api.reading import RunFilter, visible_findings, visible_run, visible_runs
-from worker.flow import verbs
+from worker.flow import undoing, verbs
 from worker.ledger import audit_rows, batches, keepings
 from worker.ledger.findings import OPEN_STATES
-from worker.records import FindingKind, FindingState, Run, RunState
+from worker.records import FindingKind, FindingState, Run, RunState, Verdict
 
 PAGE = 40
 LINES = 60
 LISTED_FINDINGS = 20
+LONGEST_PAGE = 29 * 1024
+FEW_LINES = 8
+"""So many are left when the page would be longer, in bytes, than that; the run as JSON has them all."""
 
 router = APIRouter(prefix="/runs")
 
@@ -39,7 +42,13 @@ def run_page(visitor: Looks, run_id: str) -> HTMLResponse:
         members = _living(connection, visitor, run) | {"batch": batches.get(connection, run.batch_id)}
     may_cancel = not run.state.terminal and caller.may("run", run.job, run.environment)
     may_resolve = run.state is RunState.NEEDS_ATTENTION and caller.may("resolve", run.job, run.environment)
-    return visitor.page("run.html", **members, may_cancel=may_cancel, may_resolve=may_resolve, refresh=not run.state.terminal)
+    may_undo = _undoable(run, members["carried"]) and caller.may("ask", run.job, run.environment)
+    mays = {"may_cancel": may_cancel, "may_resolve": may_resolve, "may_undo": may_undo}
+    page = visitor.page("run.html", **members, **mays, refresh=not run.state.terminal)
+    if len(page.body) > LONGEST_PAGE:
+        few = {**members, "lines": members["lines"][-FEW_LINES:], "told": members["told"][-FEW_LINES:], "width": 60}
+        page = visitor.page("run.html", **few, **mays, refresh=not run.state.terminal)
+    return page
 
 
 @router.get("/{run_id}/live", response_class=HTMLResponse)
@@ -57,6 +66,7 @@ def _living(connection: Connection, visitor: Visitor, run: Run) -> dict[str, Any
         "run": run,
         "now": visitor.here.shift.clock(),
         "carried": carried(connection, run),
+        "width": 160,
         "told": audit_rows.recent(connection, object_id=run.id, limit=20)[::-1],
         "lines": keepings.lines_of(connection, run.id, LINES),
         "artifacts": keepings.artifacts_of(connection, run.id)[:LISTED_FINDINGS],
@@ -85,7 +95,20 @@ def resolve(
     return back_to(f"/runs/{run_id}")
 
 
-def _require(visitor: Visitor, run_id: str, verb: Literal["run", "resolve"]) -> None:
+@router.post("/{run_id}/undo")
+def undo(visitor: Acts, run_id: str, reason: Annotated[str, Form(max_length=500)] = "") -> Response:
+    """To the request that people decide on."""
+    _require(visitor, run_id, "ask")
+    approval = undoing.undo(visitor.here.shift, run_id, visitor.caller.actor, reason)
+    return back_to(f"/approvals/{approval.id}")
+
+
+def _undoable(run: Run, done: Carried | None) -> bool:
+    ended = run.state.terminal and run.state is not RunState.NEEDS_ATTENTION and run.verdict is not Verdict.ROLLED_BACK
+    return ended and done is not None and bool(done.applied)
+
+
+def _require(visitor: Visitor, run_id: str, verb: Literal["run", "resolve", "ask"]) -> None:
     with visitor.here.shift.ledger.read() as connection:
         run = visible_run(connection, visitor.caller, run_id)
     visitor.caller.require(verb, run.job, run.environment)

@@ -2,12 +2,13 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Form, Request, Response
+from fastapi import APIRouter, Form, Query, Request, Response
 from fastapi.responses import HTMLResponse
 
 from worker.api.auth import COOKIE, over_tls, refuse_machines
 from worker.api.console.page import Acts, back_to
 from worker.api.console.render import render, render_with_secret
+from worker.api.console.returning import KEPT_SECONDS, NEXT, own_path
 from worker.api.gateway import Here
 from worker.api.problems import ProblemError
 from worker.flow.signing_in import spend_login_link
@@ -16,8 +17,15 @@ router = APIRouter()
 
 
 @router.get("/login", response_class=HTMLResponse)
-def how_to_sign_in() -> HTMLResponse:
-    return HTMLResponse(render("login.html"))
+def how_to_sign_in(
+    request: Request, here: Here, next_path: Annotated[str, Query(alias="next", max_length=2000)] = ""
+) -> HTMLResponse:
+    """What a sign-in link is; the page that was asked for is opened once one is spent in this browser."""
+    response, path = HTMLResponse(render("login.html")), own_path(next_path)
+    if path is not None:
+        tls = over_tls(request, here)
+        response.set_cookie(NEXT, path, max_age=KEPT_SECONDS, path="/login", httponly=True, samesite="lax", secure=tls)
+    return response
 
 
 @router.get("/login/{token}", response_class=HTMLResponse)
@@ -39,7 +47,8 @@ def sign_in(request: Request, here: Here, token: Annotated[str, Form(max_length=
     if not grants:
         detail = f"{person} has no role in the configuration in force: an admin may give one in people.toml"
         raise ProblemError(403, "no_role", detail)
-    response = back_to("/")
+    response = back_to(own_path(request.cookies.get(NEXT, "")) or "/")
+    response.delete_cookie(NEXT, path="/login", httponly=True, samesite="lax")
     hours = here.settings.people_session_hours
     # What a person may do is asked of the configuration at every request, so the cookie carries no grants.
     cookie = here.sessions.cookie(here.sessions.open(person, ()))

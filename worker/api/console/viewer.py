@@ -8,11 +8,13 @@ from fastapi import Depends, Request, Response
 from worker.api.auth import check_csrf, over_tls, refuse_machines
 from worker.api.console.page import Visitor, brakes_now, visitor_of
 from worker.api.console.render import render
+from worker.api.console.returning import sign_in_first
 from worker.api.gateway import Gateway, Here
 from worker.api.problems import ProblemError
 from worker.flow.errors import Refused
 from worker.flow.linking import read_link
-from worker.records import Via
+from worker.flow.shift import Estate
+from worker.records import LedgerState, LinkPurpose, Via
 from worker.tokens import LinkPass
 
 OF_LINK = "nightshift_link_"
@@ -23,6 +25,9 @@ class Viewer:
     """A person as this request proves them. A link of their own counts before a session."""
 
     here: Gateway
+    brakes: LedgerState
+    estate: Estate
+    """Of the configuration in force as the request came."""
     approval_id: str
     visitor: Visitor | None
     held: LinkPass | None
@@ -47,6 +52,10 @@ class Viewer:
         assert self.visitor is not None
         return self.visitor.csrf
 
+    def may_speak(self, purpose: LinkPurpose) -> bool:
+        """Whether this proof is one for that: a session is for everything, a link for what it was sent for, once."""
+        return self.held is None or (self.held.purpose is purpose and not self.held.spent)
+
     def check_csrf(self, token: str) -> None:
         """Raise a problem unless `token` came from this viewer's own page."""
         if self.held is None:
@@ -57,7 +66,7 @@ class Viewer:
 
     def page(self, template: str, **members: object) -> str:
         """The template in the console's frame, as HTML."""
-        frame = {"visitor": self.visitor, "viewer": self, "brakes": brakes_now(self.here)}
+        frame = {"visitor": self.visitor, "viewer": self, "brakes": self.brakes}
         return render(template, **{**frame, "zone": self.here.settings.timezone, **members})
 
 
@@ -65,15 +74,17 @@ def _viewer(request: Request, here: Here, approval_id: str) -> Viewer:
     refuse_machines(request, here)
     visitor = visitor_of(request, here)
     held = here.link_cookies.read(approval_id, request.cookies.get(cookie_name(approval_id), ""))
+    brakes = brakes_now(here)
+    estate = here.shift.estate(brakes.revision)
     try:
-        _still_holds(here, held)
+        _still_holds(here, estate, held)
     except Refused as error:
         if visitor is None:
             raise link_over(error) from error
         held = None
     if visitor is None and held is None:
-        raise ProblemError(303, "signed_out", "sign in first", headers={"Location": "/login"})
-    return Viewer(here=here, approval_id=approval_id, visitor=visitor, held=held)
+        raise sign_in_first(request)
+    return Viewer(here=here, brakes=brakes, estate=estate, approval_id=approval_id, visitor=visitor, held=held)
 
 
 Views = Annotated[Viewer, Depends(_viewer)]
@@ -84,11 +95,11 @@ def link_over(error: Refused) -> ProblemError:
     return ProblemError(404 if error.code == "link_unknown" else 410, error.code, str(error))
 
 
-def _still_holds(here: Gateway, held: LinkPass | None) -> None:
+def _still_holds(here: Gateway, estate: Estate, held: LinkPass | None) -> None:
     """Raise what the ledger says against the link. The one that was spent in this browser is good for looking."""
     if held is not None and not held.spent:
         read_link(here.shift, held.link_sha256)
-    if held is not None and here.shift.estate().person(held.person) is None:
+    if held is not None and estate.person(held.person) is None:
         raise Refused(f"this link was for {held.person}, who is in the configuration no more", code="link_revoked")
 
 

@@ -6,6 +6,7 @@ A run that was interrupted goes on where its effects in the ledger say; nothing 
 from worker.flow.carrying.again import plan_again
 from worker.flow.carrying.checking import check_again
 from worker.flow.carrying.endings import End, Ending, Held, Left, write_ending
+from worker.flow.carrying.intents import let_go
 from worker.flow.carrying.proving import prove
 from worker.flow.carrying.settling import settle_open
 from worker.flow.carrying.stepping import take_steps
@@ -22,8 +23,13 @@ __all__ = ["carry_out"]
 
 def carry_out(shift: Shift, run: Run, watch: Watch, desk: Desk) -> Outcome | None:
     """From claim to outcome. None: put back in the queue, or left to its step's own process. Raises `LeaseLost`."""
-    with opened(shift, run, watch, desk) as work:
-        end = _through(work) if isinstance(work, Work) else work
+    try:
+        with opened(shift, run, watch, desk) as work:
+            end = _through(work) if isinstance(work, Work) else work
+    except Exception:
+        # Whatever it was: a process that lives and does nothing must not look as if it still did the step.
+        let_go(shift, run)
+        raise
     match end:
         case Ending():
             return write_ending(shift, run, watch, desk, end)

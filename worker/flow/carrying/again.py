@@ -2,17 +2,20 @@
 
 from collections.abc import Sequence
 
+from sqlalchemy import Connection
+
 from tasks.errors import Cancelled
 from tasks.model import Finding, Plan, Severity, Simulation
 from worker.flow.carrying.checking import as_end, stopped
 from worker.flow.carrying.endings import End, Refusal, happened
+from worker.flow.carrying.reversing import UNDO_OF, reverse_plan
 from worker.flow.carrying.work import Work
 from worker.flow.desk import ask
 from worker.flow.masking import masked_text
 from worker.flow.planning import Proposal, plan_for
-from worker.ledger import audit_rows, plans
+from worker.ledger import audit_rows, effects, plans, runs
 from worker.policy import Denied, assess, judge
-from worker.records import ActorKind, ApprovalState, AuditEntry, FindingRow, RunState
+from worker.records import ActorKind, ApprovalState, AuditEntry, Effect, FindingRow, PlanRow, RunState
 from worker.seal import Sealed, moved, seal
 
 _MOST_TOLD = 5
@@ -44,8 +47,21 @@ def _failed(why: str) -> Refusal:
 
 
 def _made(work: Work) -> tuple[Plan, Simulation] | None:
+    undone = work.plan.parameters.get(UNDO_OF) if work.sealed is not None else None
+    if undone is not None:
+        return _reversed(work, str(undone))
     rows = ask(work.shift, lambda connection: plans.findings(connection, work.row.digest))
     return plan_for(work.job, work.params, work.ctx, _findings(rows), work.row.subject, work.row.cause)
+
+
+def _reversed(work: Work, run_id: str) -> tuple[Plan, Simulation] | None:
+    def read(connection: Connection) -> tuple[PlanRow | None, list[Effect]]:
+        run = runs.get(connection, run_id)
+        row = plans.get(connection, run.plan or "") if run is not None else None
+        return row, effects.of_run(connection, run_id)
+
+    row, begun = ask(work.shift, read)
+    return None if row is None else reverse_plan(work.remedy, row, run_id, begun)
 
 
 def _findings(rows: Sequence[FindingRow]) -> list[Finding]:

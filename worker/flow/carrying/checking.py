@@ -14,7 +14,7 @@ from worker.flow.errors import LeaseLost
 from worker.flow.shift import Estate
 from worker.ledger import approvals, effects, revisions
 from worker.policy import Allowed, Denied, Rule, assess, judge, within_blast_radius
-from worker.records import Approval, ApprovalState, Decision, Effect, LedgerState, RunState
+from worker.records import Approval, ApprovalState, Decision, Effect, EffectOutcome, LedgerState, RunState
 
 BLAST_WINDOW = timedelta(hours=24)
 
@@ -31,15 +31,30 @@ class _World:
 
 
 def check_again(work: Work) -> End | None:
-    """None: the yes still holds, and the brakes are off."""
+    """None: the yes still holds, and the brakes are off; or nothing is left to do but to look."""
     world = ask(work.shift, lambda connection: _read(work, connection))
-    estate = work.shift.estate(world.state.revision)
+    if work.sealed is not None and _all_tried(work, world.begun):
+        return None
+    estate = work.shift.estate(work.run.revision)
+    if (moved := configuration_moved(work, world.state, estate)) is not None:
+        return moved
     if (stop := stopped(work)) or (stop := brakes(work, world.state, estate)):
         return as_end(work, stop)
     for question in (_approved, _in_time, _entitled, _in_execute, _covered):
         if (refusal := question(work, world, estate)) is not None:
             return work.refused(refusal)
     return None
+
+
+def _all_tried(work: Work, begun: list[Effect]) -> bool:
+    outcomes = {effect.step: effect.outcome for effect in begun}
+    failed = EffectOutcome.FAILED in outcomes.values()
+    return failed or all(outcomes.get(step.id) is EffectOutcome.APPLIED for step in work.plan.steps)
+
+
+def configuration_moved(work: Work, state: LedgerState, estate: Estate) -> Held | None:
+    """The run was claimed under one revision: under another everything is looked at again, from the claim on."""
+    return None if state.revision == estate.revision == work.run.revision else Held("configuration_moved")
 
 
 def as_end(work: Work, stop: Refusal | Held) -> End:
@@ -134,8 +149,12 @@ def _approved(work: Work, world: _World, estate: Estate) -> Refusal | None:  # n
 
 
 def _in_time(work: Work, world: _World, estate: Estate) -> Refusal | None:  # noqa: ARG001
-    expires_at = world.approval.expires_at
-    if happened(world.begun) or expires_at > work.shift.clock():
+    return None if happened(world.begun) else _expired(work, world.approval)
+
+
+def _expired(work: Work, approval: Approval) -> Refusal | None:
+    expires_at = approval.expires_at
+    if expires_at > work.shift.clock():
         return None
     why = f"the yes held until {expires_at:%Y-%m-%d %H:%M} UTC, and no step could start before; it is asked again if found again"
     return Refusal(code="expired", why=why, becomes=ApprovalState.EXPIRED)
@@ -156,7 +175,26 @@ def _covered(work: Work, world: _World, estate: Estate) -> Refusal | None:
     rule = rule_for(work, estate)
     if isinstance(rule, Refusal) or happened(world.begun):
         return rule if isinstance(rule, Refusal) else None
+    return _too_many(work, estate, rule, world.changed)
+
+
+def _too_many(work: Work, estate: Estate, rule: Rule, changed: set[str]) -> Refusal | None:
     entries = [entry for entry in estate.table(work.job).values() if entry.environment == work.entry.environment]
-    changed = world.changed | {work.row.subject}
-    too_many = within_blast_radius(rule, changed=len(changed), entries=len(entries))
+    too_many = within_blast_radius(rule, changed=len(changed | {work.row.subject}), entries=len(entries))
     return None if too_many is None else Refusal(code=too_many.code, why=too_many.why)
+
+
+def first_refused(work: Work, tx: Connection, approval: Approval, estate: Estate) -> Refusal | None:
+    """What time and other runs may have changed since everything was looked at again; asked of a run's first step.
+
+    Until the end of the transaction no other run of the job and environment begins: none is missing in the count.
+    """
+    if happened(effects.of_run(tx, work.run.id)):
+        return None
+    rule = rule_for(work, estate)
+    if isinstance(rule, Refusal):
+        return rule
+    effects.hold_radius(tx, work.run.job, work.entry.environment)
+    since = work.shift.clock() - BLAST_WINDOW
+    changed = effects.subjects_changed(tx, work.run.job, work.entry.environment, since)
+    return _expired(work, approval) or _too_many(work, estate, rule, changed)

@@ -15,6 +15,7 @@ from worker.flow.masking import masked_text
 from worker.flow.outcome import Outcome, close_if_last, commit_once, ended
 from worker.flow.planning import Proposal
 from worker.flow.pulse import Watch
+from worker.flow.rechecking import check_again
 from worker.flow.shift import Shift
 from worker.ledger import approvals, audit_rows, effects, keepings, runs
 from worker.records import (
@@ -75,11 +76,11 @@ class Refusal:
     """Of the run, if nothing has happened yet."""
     proposals: Sequence[Proposal] = ()
 
-    def ending(self, run: Run, begun: Sequence[Effect]) -> Ending:
+    def ending(self, run: Run, begun: Sequence[Effect], planned: Sequence[str] = ()) -> Ending:
         """Harmless before the first step; after it, a person must see what is done and what is not."""
         if not happened(begun):
             return Ending(state=self.state, reason=self.code, summary=self.why, approval=self.becomes, proposals=self.proposals)
-        return needs_attention(run, self.code, f"{self.why}; {so_far(begun)}")
+        return needs_attention(run, self.code, f"{self.why}; {so_far(begun, planned)}")
 
 
 def happened(begun: Sequence[Effect]) -> list[Effect]:
@@ -87,8 +88,8 @@ def happened(begun: Sequence[Effect]) -> list[Effect]:
     return [effect for effect in begun if effect.outcome is not EffectOutcome.DID_NOT]
 
 
-def so_far(begun: Sequence[Effect]) -> str:
-    """`done: a; failed: b; nobody knows: c`."""
+def so_far(begun: Sequence[Effect], planned: Sequence[str]) -> str:
+    """`done: a; failed: b; nobody knows: c; not begun: d`."""
     said = {
         EffectOutcome.APPLIED: "done",
         EffectOutcome.FAILED: "failed",
@@ -96,7 +97,8 @@ def so_far(begun: Sequence[Effect]) -> str:
         None: "nobody knows",
     }
     by_outcome = {words: [e.step for e in begun if e.outcome is outcome] for outcome, words in said.items()}
-    return "; ".join(f"{words}: {', '.join(steps)}" for words, steps in by_outcome.items() if steps) or "no step was begun"
+    by_outcome["not begun"] = [step for step in planned if step not in {effect.step for effect in begun}]
+    return "; ".join(f"{words}: {', '.join(steps)}" for words, steps in by_outcome.items() if steps)
 
 
 def needs_attention(
@@ -186,6 +188,7 @@ def _tell(tx: Connection, run: Run, end: Ending, now: datetime) -> None:
         asking.tell(tx, run.id, "run_needs_attention", now)
     elif end.verdict in (Verdict.VERIFIED, Verdict.ROLLED_BACK):
         asking.tell(tx, run.id, "remediation_ended", now)
+        check_again(tx, run, now, by=_worker(run))
 
 
 def _worker(run: Run) -> str:

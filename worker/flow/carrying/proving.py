@@ -5,11 +5,12 @@ from dataclasses import dataclass, replace
 from tasks.errors import Cancelled
 from tasks.model import Json, Plan, Receipt, Step, Verification, VerificationVerdict
 from worker.flow.carrying.checking import as_end, stopped
-from worker.flow.carrying.endings import End, Ending, needs_attention, so_far
+from worker.flow.carrying.endings import End, Ending, needs_attention
 from worker.flow.carrying.stepping import in_order, take
 from worker.flow.carrying.work import Work
 from worker.flow.masking import masked, masked_text
-from worker.records import ApprovalState, EffectOutcome, RunState, Verdict
+from worker.flow.planning import takes_back
+from worker.records import ApprovalState, Effect, EffectOutcome, RunState, Verdict
 
 _STILL_LOOKS = frozenset({"cancelled", "killed"})
 """What stops steps does not stop looking at what they did."""
@@ -84,7 +85,26 @@ def _reverse_steps(work: Work) -> list[Step]:
     """Approved with the plan, of steps that happened."""
     outcomes = work.outcomes()
     happened = {step for step, outcome in outcomes.items() if outcome is EffectOutcome.APPLIED}
-    return [step for step in in_order(work.plan.rollback) if happened & set(step.depends_on)]
+    return [step for step in in_order(work.plan.rollback) if happened & takes_back(work.plan, step)]
+
+
+def _left_over(work: Work, reverse: list[Step]) -> list[str]:
+    """Steps that may have changed something, and that no reverse step has taken back: each step of its own, or of its target."""
+    outcomes = work.outcomes()
+    back = [step for step in reverse if outcomes.get(step.id) is EffectOutcome.APPLIED]
+    ids, targets = {name for step in back for name in step.depends_on}, {step.target for step in back}
+
+    def harmless(step: Step) -> bool:
+        match outcomes.get(step.id, EffectOutcome.DID_NOT):
+            case EffectOutcome.DID_NOT:
+                return True
+            case EffectOutcome.APPLIED:
+                return step.id in ids or step.target in targets
+            case _:
+                return False
+
+    kept = [step.id for step in work.plan.steps if not harmless(step)]
+    return kept + [step.id for step in reverse if step not in back]
 
 
 def _roll_back(work: Work, seen: Seen, reverse: list[Step]) -> End:
@@ -97,8 +117,10 @@ def _roll_back(work: Work, seen: Seen, reverse: list[Step]) -> End:
     both = [seen.facts(), again.facts()]
     if not again.verified:
         why = f"{seen.said.verdict}: {seen.said.detail}; taking it back is {again.said.verdict}: {again.said.detail}"
-        told = f"{why}; {so_far(work.effects())}"
+        told = f"{why}; {work.so_far()}"
         return needs_attention(work.run, "rollback_failed", told, verdict=Verdict(seen.said.verdict), seen=both)
+    if left := _left_over(work, reverse):
+        return _half_back(work, seen, again, left)
     return Ending(
         state=RunState.FAILED,
         reason="rolled_back",
@@ -109,10 +131,23 @@ def _roll_back(work: Work, seen: Seen, reverse: list[Step]) -> End:
     )
 
 
+def _half_back(work: Work, seen: Seen, again: Seen, left: list[str]) -> Ending:
+    """What could be taken back was; of a step that failed nobody knows how much of it is still there."""
+    failed = _failed(work)
+    why = f"{seen.said.verdict}: {seen.said.detail}; taken back, and verified: {again.said.detail}; but not {', '.join(left)}"
+    why = f"step {failed.step} failed: {failed.detail}; {why}" if failed is not None else why
+    reason = "step_failed" if failed is not None else "rollback_failed"
+    both = [seen.facts(), again.facts()]
+    return needs_attention(work.run, reason, f"{why}; {work.so_far()}", verdict=Verdict(seen.said.verdict), seen=both)
+
+
+def _failed(work: Work) -> Effect | None:
+    return next((effect for effect in work.effects() if effect.outcome is EffectOutcome.FAILED), None)
+
+
 def _not_verified(work: Work, seen: Seen) -> Ending:
-    begun = work.effects()
-    failed = next((effect for effect in begun if effect.outcome is EffectOutcome.FAILED), None)
-    why = f"{seen.said.verdict}: {seen.said.detail}; {so_far(begun)}"
+    failed = _failed(work)
+    why = f"{seen.said.verdict}: {seen.said.detail}; {work.so_far()}"
     if failed is not None:
         why = f"step {failed.step} failed: {failed.detail}; {why}"
     reason = "step_failed" if failed is not None else str(seen.said.verdict)

@@ -1,16 +1,18 @@
 """One step after the other: precondition, intent, apply, receipt. Nothing else in Nightshift changes the world."""
 
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 
 import structlog
+from sqlalchemy.exc import SQLAlchemyError
 
 from tasks.context import ApplyContext, Command, CommandResult, Commands, Context, Process
 from tasks.errors import Cancelled, StepFailed
 from tasks.model import ProbeVerdict, Receipt, Step
 from tasks.providers.processes import lives
 from worker.flow.carrying.checking import as_end, stopped
-from worker.flow.carrying.endings import End, Left, Refusal, happened, needs_attention
+from worker.flow.carrying.endings import End, Held, Left, Refusal, happened, needs_attention
 from worker.flow.carrying.intents import conclude, intend, witness
 from worker.flow.carrying.work import Work
 from worker.flow.errors import LeaseLost
@@ -43,7 +45,8 @@ def in_order(steps: Sequence[Step]) -> list[Step]:
 
 def take(work: Work, steps: Sequence[Step]) -> End | None:
     """Each step that has no outcome yet, up to the first that fails. None: looking again decides."""
-    for step in steps:
+    for number, step in enumerate(steps):
+        work.watch.show(number, len(steps), step.id)
         outcomes = work.outcomes()
         if outcomes.get(step.id) is EffectOutcome.APPLIED:
             continue
@@ -52,6 +55,7 @@ def take(work: Work, steps: Sequence[Step]) -> End | None:
         done = _take_one(work, step)
         if done is not EffectOutcome.APPLIED:
             return None if isinstance(done, EffectOutcome) else done
+    work.watch.show(len(steps), len(steps), "looking again")
     return None
 
 
@@ -109,7 +113,18 @@ def _after_accident(work: Work, step: Step, commands: "WitnessedCommands", error
     if commands.keeper is not None and lives(commands.keeper) is not False:
         witness(work, step, left_to(commands.keeper))
         return Left(f"{step.id}: {told}, and its program goes on")
+    if commands.unheard and not commands.begun:
+        return _not_begun(work, step, told)
     return settle(work, step, f"{told}; the probe says that it")
+
+
+def _not_begun(work: Work, step: Step, told: str) -> EffectOutcome | End:
+    """A step whose program was not let start has changed nothing, unless its probe sees that it did: it is tried again."""
+    if _probe(work, step) is ProbeVerdict.HAPPENED:
+        conclude(work, step, EffectOutcome.APPLIED, detail=f"{told}; the probe says that it happened")
+        return EffectOutcome.APPLIED
+    conclude(work, step, EffectOutcome.DID_NOT, detail=f"{told}; its program was never started")
+    return Held("ledger_away", work.shift.pace.first_ring_again)
 
 
 def settle(work: Work, step: Step, why: str) -> EffectOutcome | End:
@@ -150,6 +165,10 @@ class WitnessedCommands:
     work: Work
     step: Step
     keeper: Process | None = field(default=None)
+    begun: bool = False
+    """Whether a program of the step was ever let start."""
+    unheard: bool = False
+    """Whether none was, because the ledger could not hear of it."""
 
     def run(
         self,
@@ -161,15 +180,21 @@ class WitnessedCommands:
         """See `Commands.run`. One that outlives us is not cut off in its middle, whatever the job asks for."""
 
         def told(process: Process) -> None:
-            witness(self.work, self.step, under(process))
-            self.keeper = process
+            try:
+                witness(self.work, self.step, under(process), begins=True)
+            except SQLAlchemyError:
+                self.unheard = not self.begun
+                raise
+            self.begun, self.keeper = True, process
             if before_start is not None:
                 before_start(process)
 
         commands = self.work.shift.providers.commands
         stop = (lambda: False) if command.outlives else cancelled
         result = commands.run(command, cancelled=stop, before_start=told)
-        # What the job does after the program is this process's own doing.
-        witness(self.work, self.step, ourselves())
         self.keeper = None
+        with contextlib.suppress(LeaseLost, SQLAlchemyError):
+            # What the job does after the program is this process's own doing. Whether that still counts, the outcome will show;
+            # and a ledger that is away must not hide from the job how its program ended.
+            witness(self.work, self.step, ourselves())
         return result

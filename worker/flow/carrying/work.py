@@ -1,5 +1,6 @@
 """What an effect run is carried out with: the approved plan, its job's remedy, and the entry that it is about."""
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -11,7 +12,7 @@ from tasks.context import Context, Entry
 from tasks.job import Job, Params, Remedy
 from tasks.model import Plan, Receipt, Step
 from worker.flow import looking
-from worker.flow.carrying.endings import Ending, Refusal
+from worker.flow.carrying.endings import Ending, Refusal, so_far
 from worker.flow.desk import Desk, ask
 from worker.flow.errors import Invalid
 from worker.flow.pulse import Watch
@@ -60,8 +61,15 @@ class Work:
         wanted = {step.id for step in steps}
         return [receipt_of(e) for e in self.effects() if e.step in wanted and e.outcome is EffectOutcome.APPLIED]
 
+    def so_far(self) -> str:
+        """What is done and what is not, for a person."""
+        return so_far(self.effects(), self.planned())
+
+    def planned(self) -> list[str]:
+        return [step.id for step in self.plan.steps] if self.sealed is not None else []
+
     def refused(self, refusal: Refusal) -> Ending:
-        return refusal.ending(self.run, self.effects())
+        return refusal.ending(self.run, self.effects(), self.planned())
 
 
 def receipt_of(effect: Effect) -> Receipt:
@@ -107,6 +115,8 @@ def _find(shift: Shift, run: Run) -> Found | Refusal:
     approval, row = ask(shift, rows)
     if approval is None or row is None or approval.digest != run.plan:
         return Refusal(code="not_approved", why="no approval is on record for the plan of this run")
+    if hashlib.sha256(row.content).hexdigest() != run.plan:
+        return Refusal(code="seal_broken", why="the bytes of the plan in the ledger are not those that were approved")
     job = shift.jobs[run.job]
     if not hasattr(job.remedy, "apply"):
         return Refusal(code="no_remedy", why=f"{job.name} cannot carry anything out any more")

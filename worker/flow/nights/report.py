@@ -12,7 +12,7 @@ from worker.flow.authorizing import deciders
 from worker.flow.nights.coverage import coverage, unscheduled
 from worker.flow.shift import Shift
 from worker.ledger import approvals, batches, findings, runs, telling
-from worker.records import Approval, ApprovalState, FindingKind, FindingRow, FindingState, Run, RunState
+from worker.records import Approval, ApprovalState, FindingKind, FindingRow, FindingState, Run, RunKind, RunState, Verdict
 
 NIGHT_INCOMPLETE = "night_incomplete"
 _FIRST_NIGHT = timedelta(hours=24)
@@ -60,6 +60,15 @@ def night_between(
         failed=_listed(telling.runs_in_state(connection, since, until, RunState.FAILED)),
         skipped=_listed(telling.runs_in_state(connection, since, until, RunState.SKIPPED)),
         approvals=_waiting(shift, connection),
+        repaired=[
+            NightRun(id=run.id, job=run.job, why=f"{run.subject}: {run.verdict}")
+            for run in telling.runs_ended(connection, since, until, RunKind.EFFECT)
+            if run.verdict in (Verdict.VERIFIED, Verdict.ROLLED_BACK)
+        ],
+        answered=[
+            NightRun(id=one.id, job=one.job, why=f"{one.title}: {one.state.value} by {one.ended_by}: {one.ended_reason}")
+            for one in approvals.ended_between(connection, since, until, (ApprovalState.DENIED, ApprovalState.REVOKED))
+        ],
         console_url=console_url,
     )
 
@@ -104,16 +113,17 @@ def _muted(connection: Connection) -> int:
 
 
 def _waiting(shift: Shift, connection: Connection) -> list[NightApproval]:
-    """Who has to decide what, the most urgent first. A proposal waits for nobody."""
+    """Who has to decide what, the most urgent first; then what is only proposed, and waits for nobody."""
     estate = shift.estate()
     pending = approvals.listing(connection, states=(ApprovalState.PENDING,), limit=_MOST_LISTED)
-    urgent = sorted((one for one in pending if one.mode == "execute"), key=lambda one: one.expires_at)
+    urgent = sorted(pending, key=lambda one: (one.mode != "execute", one.expires_at))
     return [
         NightApproval(
             id=one.id,
             title=f"{one.title} ({one.environment}, {one.risk} risk{_nights(one)})",
-            waits_for=[person.name for person in deciders(estate, one)],
+            waits_for=[person.name for person in deciders(estate, one)] if one.mode == "execute" else [],
             expires_at=one.expires_at,
+            proposed=one.mode != "execute",
         )
         for one in urgent
     ]

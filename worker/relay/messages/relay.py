@@ -13,7 +13,7 @@ from worker.flow.shift import Shift
 from worker.ledger import outbox
 from worker.ledger.rows import new_id
 from worker.records import OutboxRow, Topic
-from worker.relay.messages import attention, digests, findings, requests
+from worker.relay.messages import attention, digests, findings, requests, resolved
 from worker.relay.messages.channels import Channels
 from worker.relay.messages.sending import Sender
 from worker.relay.messages.turn import Turn, given_up
@@ -96,6 +96,9 @@ def _try_to_consider(turn: Turn, row: OutboxRow) -> None:
 
 
 def _consider(turn: Turn, row: OutboxRow) -> None:
+    if "resolution" in row.payload:
+        resolved.consider(turn, row)
+        return
     match MessageKind(str(row.payload["kind"])):
         case MessageKind.DIGEST:
             digests.consider(turn, row)

@@ -14,7 +14,7 @@ from worker import seal
 from worker.flow.authorizing import deciders
 from worker.flow.runbooks import RUNBOOKS
 from worker.ledger import approvals, gates, keepings, plans, runs, telling
-from worker.records import Approval, ApprovalState, OutboxRow, PlanRow, Run
+from worker.records import Approval, ApprovalState, OutboxRow, PlanRow, Run, Verdict
 from worker.relay.messages.followers import follow, recipient
 from worker.relay.messages.turn import Intent, Turn, place_of
 
@@ -43,8 +43,11 @@ def conclude(turn: Turn, row: OutboxRow, kind: ApprovalKind) -> None:
     with turn.shift.ledger.read() as connection:
         approval = approvals.get(connection, row.subject)
         facts = request_facts(turn, connection, approval) if approval else None
+        run = runs.get(connection, approval.effect_run_id) if approval and approval.effect_run_id else None
     if facts is not None:
-        _follow(turn, row, kind, facts)
+        # Who has still to agree keeps the message with their link; and no late yes is shown over the end of its run.
+        ended = run is not None and run.verdict in (Verdict.VERIFIED, Verdict.ROLLED_BACK)
+        _follow(turn, row, kind, facts, amend=facts.state != ApprovalState.PENDING and not ended)
 
 
 def mended(turn: Turn, row: OutboxRow) -> None:
@@ -54,7 +57,7 @@ def mended(turn: Turn, row: OutboxRow) -> None:
         approval = approvals.get(connection, run.approval_id) if run and run.approval_id else None
         facts = request_facts(turn, connection, approval, run) if approval else None
     if facts is not None:
-        _follow(turn, row, MessageKind.REMEDIATION_ENDED, facts)
+        _follow(turn, row, MessageKind.REMEDIATION_ENDED, facts, amend=True)
 
 
 def request_facts(turn: Turn, connection: Connection, approval: Approval, run: Run | None = None) -> ApprovalFacts:
@@ -146,10 +149,9 @@ def _ask_people(turn: Turn, row: OutboxRow, message: Message, approval: Approval
             turn.intend(Intent(row=row, channel=name, message=said, about=approval.id, link=approval))
 
 
-def _follow(turn: Turn, row: OutboxRow, kind: ApprovalKind, facts: ApprovalFacts) -> None:
+def _follow(turn: Turn, row: OutboxRow, kind: ApprovalKind, facts: ApprovalFacts, *, amend: bool) -> None:
     message = approval_message(kind, facts, turn.console_url, message_id=str(row.payload["message_id"]), now=row.created_at)
     where = _where(turn, facts)
-    # Who has still to agree keeps the message with their link.
-    follow(turn, row, message, facts.id, speak=where.people, amend=facts.state != ApprovalState.PENDING)
+    follow(turn, row, message, facts.id, speak=where.people, amend=amend)
     if not where.people and where.again_at is not None:
         turn.later[row.id] = where.again_at

@@ -35,7 +35,7 @@ log = structlog.get_logger("nightshift.messages")
 class Sender:
     """`send` returns once every channel had its turn."""
 
-    pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(8, thread_name_prefix="nightshift-message"))
+    pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(32, thread_name_prefix="nightshift-message"))
 
     def send(self, turn: Turn) -> None:
         by_channel: dict[str, list[Intent]] = defaultdict(list)
@@ -90,7 +90,7 @@ def _deliver(turn: Turn, message: Message, intents: Sequence[Intent]) -> None:
     subject = first.about or first.row.subject
     with ledger.transaction() as tx:
         delivery = telling.begin_delivery(
-            tx, message_id=message.id, kind=message.kind, channel=first.place, subject=subject, at=turn.shift.clock()
+            tx, message_id=message.id, kind=message.kind, channel=first.delivered_as, subject=subject, at=turn.shift.clock()
         )
     try:
         proof = _handed_over(turn, first, message)
@@ -123,7 +123,7 @@ def _not_delivered(turn: Turn, delivery: DeliveryRow, error: ChannelError, inten
     for intent in intents:
         turn.failed[intent.row.id] = why
         if final:
-            turn.given_up[intent.row.id].add(intent.place)
+            turn.given_up[intent.row.id].add(intent.delivered_as)
         elif error.retry_after_seconds is not None:
             turn.not_before[intent.row.id] = at + timedelta(seconds=error.retry_after_seconds)
 
@@ -132,7 +132,7 @@ def _handed_over(turn: Turn, intent: Intent, message: Message) -> Delivery:
     """A channel may be a stranger's code: whatever it raises, the other channels have their turn."""
     if intent.link is None or message.to is None:
         return _spoken(turn, intent, message)
-    token = mint(turn.shift, intent.link, message.to.name, intent.channel)
+    token = mint(turn.shift, intent.link, message.to.name, intent.channel, intent.purpose)
     try:
         proof = _spoken(turn, intent, with_link(message, f"{turn.console_url.rstrip('/')}/a/{token}"))
     except ChannelError as error:

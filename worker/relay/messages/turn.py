@@ -10,7 +10,7 @@ from notifications.message import Message
 from schedules.hours import QuietHours
 from worker.flow.shift import Shift
 from worker.ledger import telling
-from worker.records import Approval, OutboxRow
+from worker.records import Approval, LinkPurpose, OutboxRow
 from worker.relay.messages.channels import Channels
 
 
@@ -27,6 +27,8 @@ class Intent:
     """What the delivery is about, when that is not the row's subject."""
     link: Approval | None = None
     """The request to which the person gets a link of their own, made for each attempt."""
+    purpose: LinkPurpose = LinkPurpose.DECIDE
+    """Of that link."""
     amends: str | None = None
     """The reference of a delivered message, in whose place this one is shown."""
 
@@ -35,6 +37,11 @@ class Intent:
         """Where a message arrives at most once: the channel, or the person by it."""
         return place_of(self.channel, self.message.to.name if self.message.to else None)
 
+    @property
+    def delivered_as(self) -> str:
+        """The channel of its delivery. An edit is one apart: it counts against no cap, and may fail where a message arrives."""
+        return self.place if self.amends is None else f"{self.place}, edit"
+
 
 def place_of(channel: str, person: str | None) -> str:
     """`mail`, `mail>ana`."""
@@ -42,7 +49,7 @@ def place_of(channel: str, person: str | None) -> str:
 
 
 def given_up(row: OutboxRow) -> set[str]:
-    """Places where trying again is pointless, by earlier attempts."""
+    """Where trying again is pointless, by earlier attempts: see `Intent.delivered_as`."""
     names = row.payload.get("given_up", [])
     return {str(name) for name in names} if isinstance(names, list) else set()
 
@@ -64,7 +71,7 @@ class Turn:
     told: set[int] = field(default_factory=set)
     """Rows whose finding was told: another telling may be due some day."""
     given_up: dict[int, set[str]] = field(default_factory=lambda: defaultdict(set))
-    """By row: places for which trying again is pointless."""
+    """By row: where trying again is pointless."""
 
     @property
     def routing(self) -> RoutesConfig:
@@ -72,7 +79,7 @@ class Turn:
 
     def intend(self, intent: Intent) -> None:
         """Say it in this step, unless it was said there before or never will be."""
-        if intent.place not in given_up(intent.row) and not self._sent(intent.message.id, intent.place):
+        if intent.delivered_as not in given_up(intent.row) and not self._sent(intent.message.id, intent.delivered_as):
             self.intents.append(intent)
 
     def quiet_until(self) -> datetime | None:
@@ -82,6 +89,6 @@ class Turn:
             return None
         return QuietHours(zone=quiet.timezone, start=quiet.start, end=quiet.end).quiet_until(self.now)
 
-    def _sent(self, message_id: str, place: str) -> bool:
+    def _sent(self, message_id: str, channel: str) -> bool:
         with self.shift.ledger.read() as connection:
-            return telling.was_sent(connection, message_id, place)
+            return telling.was_sent(connection, message_id, channel)

@@ -109,6 +109,7 @@ def upgrade() -> None:
         sa.Column("digest", sa.String(length=64), nullable=False),
         sa.Column("revision", sa.Integer(), nullable=True),
         sa.Column("at", Instant(), nullable=False),
+        sa.Column("identity", sa.String(length=64), nullable=False),
         sa.ForeignKeyConstraint(["approval_id"], ["approvals.id"], name=op.f("fk_decisions_approval_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_decisions")),
         sa.UniqueConstraint("approval_id", "person", name=op.f("uq_decisions_approval_id_person")),
