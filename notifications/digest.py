@@ -64,6 +64,8 @@ class Night:
     resolved: Sequence[FindingFacts] = ()
     cannot_tell: Sequence[NightUnknown] = ()
     needs_attention: Sequence[NightRun] = ()
+    held: Sequence[NightRun] = ()
+    """Repairs that are half done, and may not go on until a freeze is over."""
     failed: Sequence[NightRun] = ()
     skipped: Sequence[NightRun] = ()
     approvals: Sequence[NightApproval] = ()
@@ -85,7 +87,7 @@ class Night:
     @property
     def quiet(self) -> bool:
         """Everything was looked at and there is nothing to tell; some of it may be muted."""
-        trouble = (self.new, self.still_open, self.cannot_tell, self.needs_attention, self.failed, self.skipped)
+        trouble = (self.new, self.still_open, self.cannot_tell, self.needs_attention, self.held, self.failed, self.skipped)
         return self.complete and self.expected > 0 and not any(trouble)
 
 
@@ -125,6 +127,7 @@ def _title(night: Night) -> str:
         f"{len(night.still_open)} still open" if night.still_open else "",
         f"{len(night.cannot_tell)} could not tell" if night.cannot_tell else "",
         _count(len(night.needs_attention), "run", "needing attention"),
+        _count(len(night.held), "repair", "held half done", plural="repairs"),
         _count(len(night.failed), "failed run"),
         _count(len(night.skipped), "skipped run"),
         f"{len(night.repaired)} repaired" if night.repaired else "",
@@ -158,6 +161,7 @@ def _sections(night: Night) -> list[Section]:
     return [
         bounded("Waiting for a person", [_approval(night, approval) for approval in night.approvals], approvals, "medium"),
         bounded("Needs attention", [_run(night, run) for run in night.needs_attention], runs, "critical"),
+        bounded("Held half done by a freeze", [_run(night, run) for run in night.held], runs, "high"),
         bounded("Repaired", [_run(night, run) for run in night.repaired], runs, "ok"),
         bounded("Denied or taken back", [_answered(night, one) for one in night.answered], approvals, "info"),
         bounded("New", _findings(night, night.new), findings, _worst(night.new)),
@@ -238,6 +242,7 @@ def _facts(night: Night) -> dict[str, object]:
         "resolved": of(night.resolved),
         "cannot_tell": [{"subject": one.subject, "reason": one.reason, "run_id": one.run_id} for one in night.cannot_tell],
         "needs_attention": [run.id for run in night.needs_attention],
+        "held": [run.id for run in night.held],
         "failed": [run.id for run in night.failed],
         "skipped": [run.id for run in night.skipped],
         "approvals": [approval.id for approval in night.approvals],

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from notifications.config import RoutesConfig
+from notifications.digest import digest_message
 from tasks.context import ApplyContext
 from tasks.job import Job
 from tasks.model import Receipt, Step
@@ -17,6 +19,7 @@ from tests.support.mending import SLOTS, Mending, lines_of
 from tests.support.shift import ANA
 from worker.flow import Outcome, verbs
 from worker.flow.deciding import revoke
+from worker.flow.nights import night_so_far
 from worker.records import ApprovalState, Run, RunState, Verdict
 
 WAIT = 30.0
@@ -126,6 +129,24 @@ def test_a_freeze_lets_the_step_end_and_holds_the_next_until_the_thaw(repair: Re
     after = repair.carry(run)
     assert after is not None
     assert (after.verdict, written(repair)) == (Verdict.VERIFIED, ["a", "b", "c"])
+
+
+def test_the_digest_tells_of_a_repair_that_a_freeze_holds_half_done(repair: Repair, gate: Gated) -> None:
+    run, _ = meanwhile(repair, gate, lambda _: verbs.freeze(repair.rig.shift, ANA, "storm"))
+    night = night_so_far(repair.rig.shift, RoutesConfig(), "https://night.example")
+    [held] = night.held
+    assert (held.id, held.why) == (run.id, f"{run.subject}: half done, and held: frozen by {ANA}")
+    assert not night.quiet
+    [section] = [one for one in digest_message(night).sections if one.heading.startswith("Held half done")]
+    assert section.lines[0].text == f"slots: {held.why}"
+    verbs.thaw(repair.rig.shift, ANA, "calm")
+    assert night_so_far(repair.rig.shift, RoutesConfig(), "https://night.example").held == []
+
+
+def test_the_digest_does_not_tell_of_a_repair_that_has_not_begun_and_waits_for_the_thaw(repair: Repair) -> None:
+    repair.approve()
+    verbs.freeze(repair.rig.shift, ANA, "storm")
+    assert night_so_far(repair.rig.shift, RoutesConfig(), "https://night.example").held == []
 
 
 def test_an_environment_that_leaves_execute_stops_what_runs_in_it(repair: Repair, gate: Gated) -> None:

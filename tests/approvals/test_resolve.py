@@ -90,6 +90,31 @@ def test_a_step_whose_process_lives_cannot_be_resolved(repair: Repair, unknown: 
     assert repair.rig.run(unknown.id).state is RunState.NEEDS_ATTENTION
 
 
+@pytest.mark.parametrize("resolution", ["not_applied", "retry"])
+def test_a_step_on_a_host_that_cannot_be_asked_is_done_again_only_once_somebody_says_that_it_has_ended(
+    repair: Repair, unknown: Run, resolution: str
+) -> None:
+    with repair.rig.ledger.transaction() as tx:
+        elsewhere = {**ourselves(), "host": "elsewhere"}
+        tx.execute(update(EFFECTS).where(EFFECTS.c.run_id == unknown.id).values(process=elsewhere))
+    with pytest.raises(Refused, match=r"on elsewhere cannot be asked from here; .*--process-ended") as refusal:
+        verbs.resolve(repair.rig.shift, unknown.id, ANA, resolution, "it is surely dead")
+    assert (refusal.value.code, repair.outcomes(unknown)) == ("process_unknown", {"write-a": None})
+    assert repair.rig.run(unknown.id).state is RunState.NEEDS_ATTENTION
+    verbs.resolve(repair.rig.shift, unknown.id, ANA, resolution, "I pulled its plug", process_ended=True)
+    assert repair.outcomes(unknown) == {"write-a": EffectOutcome.DID_NOT}
+    [facts] = [entry.facts for entry in repair.audit(unknown.id) if entry.verb == "run.resolved"]
+    assert facts["process_ended"] is True
+
+
+def test_what_is_seen_to_be_there_needs_no_word_about_its_process(repair: Repair, unknown: Run) -> None:
+    with repair.rig.ledger.transaction() as tx:
+        elsewhere = {**ourselves(), "host": "elsewhere"}
+        tx.execute(update(EFFECTS).where(EFFECTS.c.run_id == unknown.id).values(process=elsewhere))
+    verbs.resolve(repair.rig.shift, unknown.id, ANA, "applied", "I see it")
+    assert repair.outcomes(unknown) == {"write-a": EffectOutcome.APPLIED}
+
+
 def test_once_the_run_has_called_a_person_nobody_does_its_step_any_more(repair: Repair, unknown: Run) -> None:
     assert [effect.process for effect in repair.effects(unknown)] == [{}]
 

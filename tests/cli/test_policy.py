@@ -49,6 +49,7 @@ def test_one_plan_is_explained(ruled: Cli) -> None:
     told = ruled.json(*asked, "--environment", "production", "--reversibility", "R1")
     assert (told["rule"], told["may_decide"], told["risk"], told["mode"]) == ("restarts", ["ana"], "medium", "execute")
     assert "nearest is restarts, without environment default" in ruled(*asked)
+    assert [ruled.json(*asked)[key] for key in ("reversibility", "risk")] == ["R3", "high"]
     assert "did you mean" in ruled("policy", "explain", "comand", "--action", "x", "--target", "y", code=1)
     assert "Input should be 'R1', 'R2' or 'R3'" in ruled(*asked, "--reversibility", "R9", code=1)
 

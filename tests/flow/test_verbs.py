@@ -88,7 +88,7 @@ def test_a_run_that_died_between_intent_and_outcome_needs_a_person_who_is_called
 
 @pytest.mark.parametrize(("said", "state"), [("applied", RunState.SUCCEEDED), ("not_applied", RunState.FAILED)])
 def test_a_person_says_what_became_of_it(rig: Rig, stuck: Run, said: str, state: RunState) -> None:
-    resolved = verbs.resolve(rig.shift, stuck.id, ANA, said, "looked at the console of the vendor")
+    resolved = verbs.resolve(rig.shift, stuck.id, ANA, said, "looked at the console of the vendor", process_ended=True)
     assert (resolved.state, resolved.reason) == (state, f"resolved_{said}")
     assert resolved.summary == "person:ana: looked at the console of the vendor"
     assert audited(rig, stuck.id)[0] == "run.resolved"
@@ -97,7 +97,7 @@ def test_a_person_says_what_became_of_it(rig: Rig, stuck: Run, said: str, state:
 def test_retry_puts_the_same_run_back_under_the_next_fence_and_its_batch_ends_again(rig: Rig, stuck: Run) -> None:
     with rig.ledger.transaction() as tx:
         tx.execute(update(RUNS).where(RUNS.c.id == stuck.id).values(cancel_requested_by="person:bob"))
-    queued = verbs.resolve(rig.shift, stuck.id, ANA, "retry", "nothing happened")
+    queued = verbs.resolve(rig.shift, stuck.id, ANA, "retry", "nothing happened", process_ended=True)
     assert (queued.state, queued.cancel_requested_by) == (RunState.QUEUED, None)
     with rig.ledger.read() as connection:
         assert stuck.id in [row.subject for row in outbox.due(connection, Topic.BELL, rig.clock(), 9)]

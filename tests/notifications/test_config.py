@@ -1,3 +1,5 @@
+import inspect
+import re
 import tomllib
 from datetime import time, timedelta
 from pathlib import Path
@@ -7,10 +9,12 @@ from zoneinfo import ZoneInfo
 import pytest
 from pydantic import Field, SecretStr, ValidationError
 
+from notifications import CHANNELS
 from notifications.channel import Delivery
 from notifications.config import RoutesConfig, build_channel
 from notifications.email import EmailChannel
 from notifications.message import Message
+from notifications.options import channel_class
 from notifications.routes import Match, Route, Routes
 from notifications.webhook import WebhookChannel
 
@@ -254,3 +258,10 @@ def test_a_route_may_leave_requests_out() -> None:
         {"channels": {"c": {"kind": "console"}}, "routes": [{"channels": ["c"], "approvals": False}]}
     )
     assert [route.approvals for route in config.to_routes().routes] == [False]
+
+
+@pytest.mark.parametrize("kind", CHANNELS)
+def test_the_estates_page_lists_every_key_of_a_shipped_channel_and_no_other(kind: str) -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "estate.md").read_text(encoding="utf-8")
+    table = guide.partition(f'`kind = "{kind}"`')[2].partition("| --- | --- | --- | --- |\n")[2].partition("\n\n")[0]
+    assert re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE) == list(inspect.signature(channel_class(kind)).parameters)

@@ -65,6 +65,7 @@ class ResolveBody(Closed):
 
     resolution: Literal["applied", "not_applied", "retry"]
     reason: str = Field(min_length=1, max_length=500)
+    process_ended: Annotated[bool, Field(description="They made sure that the process which did the step has ended.")] = False
 
 
 @router.post("", status_code=202)
@@ -163,7 +164,7 @@ def cancel_run(run_id: str, here: Here, who: Who, body: WhyBody | None = None) -
 def resolve_run(run_id: str, body: ResolveBody, here: Here, who: Who) -> dict[str, Any]:
     """The way out of `needs_attention`."""
     _require(here, who, run_id, "resolve")
-    return shown(verbs.resolve(here.shift, run_id, who.actor, body.resolution, body.reason))
+    return shown(verbs.resolve(here.shift, run_id, who.actor, body.resolution, body.reason, process_ended=body.process_ended))
 
 
 @router.post("/{run_id}/undo", status_code=202)

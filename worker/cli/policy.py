@@ -40,7 +40,9 @@ def explain(
     action: Annotated[list[str], typer.Option(help="Action of a step.")],
     target: Annotated[list[str], typer.Option(help="Target of a step.")],
     environment: Annotated[str, typer.Option(help="Where it is.")] = "default",
-    reversibility: Annotated[str, typer.Option(help="R1 undone in place, R2 made again, R3 not reversible.")] = "R3",
+    reversibility: Annotated[
+        str, typer.Option(help="R1 undone in place, R2 made again (a renewal), R3 not reversible: the worst, if left out.")
+    ] = "R3",
     steps: Annotated[int | None, typer.Option(min=1, help="How many; as many as actions or targets, if left out.")] = None,
     folder: Folder = None,
     as_json: Json = False,

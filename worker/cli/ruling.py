@@ -92,6 +92,7 @@ def explain(
     told = {
         "verdict": _verdict(ruling),
         "why": ruling.why,
+        "reversibility": reversibility,
         "risk": ruling.assessment.risk,
         "reasons": list(ruling.assessment.reasons),
         "rule": ruling.rule,

@@ -72,6 +72,9 @@ def resolve(
     applied: Annotated[bool, typer.Option("--applied", help="It did happen.")] = False,
     not_applied: Annotated[bool, typer.Option("--not-applied", help="It did not happen, and shall not.")] = False,
     retry: Annotated[bool, typer.Option("--retry", help="It did not happen: do it again.")] = False,
+    process_ended: Annotated[
+        bool, typer.Option("--process-ended", help="You made sure that its process, on a host that cannot be asked, has ended.")
+    ] = False,
 ) -> None:
     """The way out of `needs_attention`: say what became of it, once you have looked. `nightshift runs RUN` says what at."""
     from worker.cli.opening import actor, shift
@@ -83,7 +86,7 @@ def resolve(
     if len(chosen) != 1:
         raise typer.BadParameter("give exactly one of --applied, --not-applied and --retry")
     opened = shift()
-    found = verbs.resolve(opened, run_named(opened, run_id).id, actor(), chosen[0], reason)
+    found = verbs.resolve(opened, run_named(opened, run_id).id, actor(), chosen[0], reason, process_ended=process_ended)
     say(f"run {found.id} is now {found.state}")
 
 

@@ -14,12 +14,22 @@ from worker.ledger.rows import new_id
 from worker.records import Actor, ApprovalState, EffectOutcome, LinkPurpose, Run, RunKind, Topic
 
 
-def refuse_while_alive(shift: Shift, run_id: str) -> None:
-    """Nobody can say what became of a step that still goes on. Raises `Refused`."""
+def refuse_while_alive(shift: Shift, run_id: str, resolution: str, *, process_ended: bool) -> None:
+    """Nobody can say what became of a step that still goes on. Raises `Refused`.
+
+    Of a process that cannot be asked from here, `process_ended` is somebody's word, without which nothing of it is done again.
+    """
     with shift.ledger.read() as connection:
         begun = effects.of_run(connection, run_id)
     for effect in begun:
-        if effect.outcome is None and alive(effect.process):
+        if effect.outcome is not None:
+            continue
+        lives = alive(effect.process)
+        if lives is None and resolution != "applied" and not process_ended:
+            who = f"step {effect.step} of run {run_id} may still go on: {told(effect.process)} cannot be asked from here"
+            message = f"{who}; make sure there that it has ended, then say so, too (`--process-ended`)"
+            raise Refused(message, code="process_unknown")
+        if lives:
             message = f"step {effect.step} of run {run_id} still goes on: {told(effect.process)}; wait for its end, or end it"
             raise Refused(message, code="step_goes_on")
 

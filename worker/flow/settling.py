@@ -21,6 +21,8 @@ class Word:
     resolution: str
     reason: str
     pin: str = field(repr=False)
+    process_ended: bool = False
+    """Whether they made sure that the process which did the step has ended."""
     link_sha256: str | None = field(default=None, repr=False)
     """The link they came by, which is spent with their word."""
 
@@ -43,4 +45,6 @@ def settle(shift: Shift, word: Word) -> Run:
         raise Refused(f"run {run.id} is {run.state}: nothing is to be settled any more", code="not_needs_attention")
     authorize_resolve(shift, shift.estate(), run, word.person, word.pin)
     actor = Actor(ActorKind.PERSON, word.person)
-    return verbs.resolve(shift, run.id, actor, word.resolution, word.reason, link_sha256=word.link_sha256)
+    return verbs.resolve(
+        shift, run.id, actor, word.resolution, word.reason, process_ended=word.process_ended, link_sha256=word.link_sha256
+    )

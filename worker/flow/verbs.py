@@ -82,15 +82,25 @@ def require_resolution(resolution: str, reason: str) -> None:
     _require(reason, "reason")
 
 
-def resolve(shift: Shift, run_id: str, actor: Actor, resolution: str, reason: str, *, link_sha256: str | None = None) -> Run:
+def resolve(
+    shift: Shift,
+    run_id: str,
+    actor: Actor,
+    resolution: str,
+    reason: str,
+    *,
+    process_ended: bool = False,
+    link_sha256: str | None = None,
+) -> Run:
     """The way out of needs_attention: `applied`, `not_applied` or `retry`, with a reason. Raises `Invalid`, `Refused`.
 
     Their word also counts for every step of which nobody knew whether it happened. A link they came by is spent with it,
     and everybody who was told that a person is needed is told who it was.
     """
     require_resolution(resolution, reason)
-    resolving.refuse_while_alive(shift, run_id)
+    resolving.refuse_while_alive(shift, run_id, resolution, process_ended=process_ended)
     now = shift.clock()
+    said = {"process_ended": True} if process_ended else {}
     with shift.ledger.transaction() as tx:
         run = _run(tx, run_id)
         state = _RESOLUTIONS[resolution]
@@ -101,7 +111,7 @@ def resolve(shift: Shift, run_id: str, actor: Actor, resolution: str, reason: st
         if not runs.resolve(tx, run_id, state=state, reason=f"resolved_{resolution}", summary=f"{actor}: {reason}"):
             raise Refused(f"run {run_id} was resolved this very moment", code="not_needs_attention")
         resolving.end_links(tx, run, actor, link_sha256, now)
-        note(tx, now, actor, "run.resolved", "run", run_id, resolution=resolution, reason=reason, steps=settled)
+        note(tx, now, actor, "run.resolved", "run", run_id, resolution=resolution, reason=reason, steps=settled, **said)
         resolving.tell(tx, run, actor, resolution, reason, now)
         if state is RunState.QUEUED:
             batches.run_reopened(tx, run.batch_id)

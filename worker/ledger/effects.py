@@ -93,11 +93,11 @@ def hold_radius(tx: Connection, job: str, environment: str) -> None:
         tx.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"{job}\n{environment}", 0))))
 
 
-def in_hand(connection: Connection, job: str, subject: str) -> Run | None:
-    """An effect run of this subject that has not ended, or that a person must settle first."""
+def in_hand(connection: Connection, job: str, subject: str, *, besides: str = "") -> Run | None:
+    """An effect run of this subject that has not ended, or that a person must settle first; `besides` is passed over."""
     open_states = (RunState.QUEUED, RunState.RUNNING, RunState.NEEDS_ATTENTION)
     statement = select(RUNS).where(RUNS.c.job == job, RUNS.c.subject == subject, RUNS.c.kind == RunKind.EFFECT)
-    row = connection.execute(statement.where(RUNS.c.state.in_(open_states)).limit(1)).first()
+    row = connection.execute(statement.where(RUNS.c.state.in_(open_states), RUNS.c.id != besides).limit(1)).first()
     return record(Run, row) if row else None
 
 

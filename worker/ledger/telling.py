@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, literal, or_, select, update
+from sqlalchemy import Connection, Select, exists, literal, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from worker.ledger.findings import OPEN_STATES
 from worker.ledger.gate_tables import SUBSCRIPTIONS
 from worker.ledger.rows import new_id, record
-from worker.ledger.tables import BATCHES, DELIVERIES, FINDINGS, NIGHTS, RUNS
-from worker.records import DeliveryRow, DeliveryState, Run, RunKind, RunState
+from worker.ledger.tables import BATCHES, DELIVERIES, EFFECTS, FINDINGS, NIGHTS, RUNS
+from worker.records import DeliveryRow, DeliveryState, EffectOutcome, Run, RunKind, RunState
 
 WEBHOOK = "webhook:"
 """Begins the channel of a subscription's deliveries; its id follows."""
@@ -204,6 +204,13 @@ def runs_ended(connection: Connection, since: datetime, until: datetime, kind: R
     """Runs of that kind that ended in `[since, until)`, earliest first."""
     ended = (RUNS.c.kind == kind, RUNS.c.ended_at >= since, RUNS.c.ended_at < until)
     return [record(Run, row) for row in connection.execute(select(RUNS).where(*ended).order_by(RUNS.c.ended_at).limit(limit))]
+
+
+def half_done(connection: Connection, limit: int = 1000) -> list[Run]:
+    """Effects in the queue that have changed something, or may have, earliest first."""
+    begun = exists().where(EFFECTS.c.run_id == RUNS.c.id, EFFECTS.c.outcome.is_distinct_from(EffectOutcome.DID_NOT))
+    waiting = (RUNS.c.kind == RunKind.EFFECT, RUNS.c.state == RunState.QUEUED, begun)
+    return [record(Run, row) for row in connection.execute(select(RUNS).where(*waiting).order_by(RUNS.c.id).limit(limit))]
 
 
 def _of_night(statement: Select[Any], since: datetime, until: datetime) -> Select[Any]:

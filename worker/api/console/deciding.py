@@ -57,6 +57,7 @@ def settle(request: Request, viewer: Views, members: Members) -> Response:
         resolution=resolution,
         reason=reason,
         pin=members.get("pin", ""),
+        process_ended="process_ended" in members,
         link_sha256=viewer.held.link_sha256 if viewer.held else None,
     )
     try:

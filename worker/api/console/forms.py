@@ -10,7 +10,7 @@ from worker.api.problems import ProblemError
 
 FORM = "application/x-www-form-urlencoded"
 LONGEST: Mapping[str, int] = MappingProxyType(
-    {"csrf": 200, "choice": 20, "digest": 64, "reason": 500, "pin": 100, "resolution": 20}
+    {"csrf": 200, "choice": 20, "digest": 64, "reason": 500, "pin": 100, "resolution": 20, "process_ended": 4}
 )
 """Members that such forms have, and how many characters each may hold."""
 

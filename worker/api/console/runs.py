@@ -89,9 +89,10 @@ def resolve(
     run_id: str,
     resolution: Annotated[str, Form()] = "",
     reason: Annotated[str, Form(max_length=500)] = "",
+    process_ended: Annotated[str, Form(max_length=4)] = "",
 ) -> Response:
     _require(visitor, run_id, "resolve")
-    verbs.resolve(visitor.here.shift, run_id, visitor.caller.actor, resolution, reason)
+    verbs.resolve(visitor.here.shift, run_id, visitor.caller.actor, resolution, reason, process_ended=bool(process_ended))
     return back_to(f"/runs/{run_id}")
 
 

@@ -11,7 +11,7 @@ from notifications.findings import FindingFacts
 from worker.flow.authorizing import deciders
 from worker.flow.nights.coverage import coverage, unscheduled
 from worker.flow.shift import Shift
-from worker.ledger import approvals, batches, findings, runs, telling
+from worker.ledger import approvals, batches, findings, revisions, runs, telling
 from worker.records import Approval, ApprovalState, FindingKind, FindingRow, FindingState, Run, RunKind, RunState, Verdict
 
 NIGHT_INCOMPLETE = "night_incomplete"
@@ -57,6 +57,7 @@ def night_between(
         resolved=[facts_of(row) for row in _resolved(connection, since, until)],
         cannot_tell=[_unknown(row) for row in open_rows if row.kind is FindingKind.CANNOT_TELL],
         needs_attention=_listed(runs.listing(connection, state=RunState.NEEDS_ATTENTION, limit=_MOST_LISTED)),
+        held=_held(shift, connection),
         failed=_listed(telling.runs_in_state(connection, since, until, RunState.FAILED)),
         skipped=_listed(telling.runs_in_state(connection, since, until, RunState.SKIPPED)),
         approvals=_waiting(shift, connection),
@@ -71,6 +72,18 @@ def night_between(
         ],
         console_url=console_url,
     )
+
+
+def _held(shift: Shift, connection: Connection) -> list[NightRun]:
+    """Repairs of which a step was begun, in the queue because nothing may start."""
+    state, policy, now = revisions.state(connection), shift.estate().policy, shift.clock()
+    held = []
+    for run in telling.half_done(connection):
+        window = policy.frozen(run.environment, now)
+        by = f"frozen by {state.frozen_by}" if state.frozen_by is not None else window and f"freeze window {window}"
+        if by:
+            held.append(NightRun(id=run.id, job=run.job, why=f"{run.subject}: half done, and held: {by}"))
+    return held
 
 
 def is_new(row: FindingRow, since: datetime) -> bool:
