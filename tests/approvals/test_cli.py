@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 from sqlalchemy import Connection
 
+from tasks.ask import GATE_ONLY
 from tests.approvals.ward import PIN, PROD, pin_hash
 from tests.cli.conftest import PATIENCE_SECONDS, Cli, Instance, clean_environ, start, wait_for
 from tests.support.mending import lines_of, write
@@ -24,6 +26,12 @@ name = "slots"
 jobs = ["slots"]
 actions = ["write"]
 environments = ["prod", "lab"]
+
+[[rule]]
+name = "gates"
+jobs = ["ask"]
+actions = ["gate"]
+environments = ["prod"]
 """
 LAB = "lab"
 
@@ -152,6 +160,24 @@ def test_a_no_needs_a_reason_and_ends_the_request(live: Instance, bo: Cli, reque
     assert "is denied by person:bo" in may_not(bo, request_made)
     assert request_made.id not in str(live.cli.json("approvals"))
     assert request_made.id in str(live.cli.json("approvals", "--state", "denied"))
+
+
+def test_a_yes_to_a_gate_is_said_to_start_nothing(live: Instance, bo: Cli) -> None:
+    token = live.cli("token", "create", "gatekeeper", "--role", "n8n").strip()
+    asked = httpx.post(
+        f"{live.facts['url']}/v1/asks",
+        json={"subject": "Deploy shop 1.2.3", "body": "A new basket.", "payload_sha256": "a" * 64, "environment": PROD},
+        headers={"Authorization": f"Bearer {token}", "Prefer": "wait=60"},
+        timeout=PATIENCE_SECONDS,
+    )
+    assert asked.status_code == 201, asked.text
+    request = asked.json()["approval_id"]
+    digest = live.cli.json("approval", request)["digest"]
+    assert GATE_ONLY in live.cli("approval", request)
+    told = bo("approve", request, "--digest", digest, "--wait", typed=PIN)
+    assert "whoever asked may use this yes once" in told
+    assert GATE_ONLY in told
+    assert "carries it out" not in told
 
 
 def test_the_token_of_a_machine_never_decides(live: Instance, request_made: Approval) -> None:

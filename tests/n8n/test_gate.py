@@ -22,6 +22,7 @@ from worker.flow.verbs import freeze, thaw
 from worker.ledger import people, runs
 from worker.policy import Freeze
 from worker.records import ActorKind, ApprovalState, Choice, FindingState, Trigger
+from worker.sweeper import Sweeper
 from worker.tokens import Grant, grants_of_role
 
 OPEN = (FindingState.OPEN,)
@@ -67,7 +68,7 @@ def test_a_yes_is_over_after_its_time_and_then_expires(gatehouse_here: Gatehouse
     assert approval.expires_at == clock() + timedelta(minutes=30)
     clock.advance(timedelta(minutes=30))
     assert problem(consume(canvas, approval.id)) == (409, "too_late", None)
-    assert expire_unused(gatehouse_here.ward.rig.shift) == 1
+    Sweeper(gatehouse_here.ward.rig.shift).step()
     assert gatehouse_here.ward.approval(approval.id).state is ApprovalState.EXPIRED
     assert problem(consume(canvas, approval.id)) == (409, "too_late", None)
     assert [row.facts["code"] for row in gatehouse_here.ward.audit("gate.refused")] == ["too_late", "too_late"]

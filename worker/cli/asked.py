@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from tasks.ask import GATE_ONLY
 from worker.api.dossiers import Dossier, dossier, dossier_shown
 from worker.cli.carried import show_carried
 from worker.cli.opening import shift
@@ -71,6 +72,7 @@ def show_request(found: Dossier) -> None:
         "why": "; ".join(finding.title for finding in found.findings),
         "risk": f"{approval.risk}: {'; '.join(approval.risk_reasons)}",
         "cannot be undone": "; ".join(plan.irreversible),
+        "a yes": GATE_ONLY if found.gate else "",
         "rule": f"{approval.rule}: {approval.quorum} must agree, {agreed} did",
         "may decide": ", ".join(found.deciders) or "nobody: see `nightshift people`",
         "asked": f"{clock(approval.asked_at)}, {_nights(approval.nights)}",

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import typer
 
+from tasks.ask import GATE_ONLY
 from worker.api.dossiers import Dossier, dossier_shown
 from worker.cli.asked import SHOWN_DIGEST, approval_named, dossier_of, show_request
 from worker.cli.following import follow
 from worker.cli.opening import actor, shift
-from worker.cli.printing import say, show_json
+from worker.cli.printing import clock, say, show_json
 from worker.cli.refusals import REFUSED, Refusal
 from worker.flow import Shift, deciding
 from worker.flow.api_tokens import person_of
@@ -123,9 +124,12 @@ def _pin(person: str) -> str:
 
 
 def _tell(opened: Shift, decided: Approval) -> None:
+    found = dossier_of(opened, decided)
     if decided.state is not ApprovalState.APPROVED:
-        said = len(dossier_of(opened, decided).decisions)
-        say(f"said; {said} of {decided.quorum} agree, somebody else must decide too")
+        say(f"said; {len(found.decisions)} of {decided.quorum} agree, somebody else must decide too")
+        return
+    if found.gate is not None:
+        say(f"approved: whoever asked may use this yes once, until {clock(decided.expires_at)}; {GATE_ONLY}")
         return
     say(f"approved: run {decided.effect_run_id} carries it out; `nightshift runs {decided.effect_run_id}` shows it")
     with opened.ledger.read() as connection:
