@@ -17,7 +17,7 @@ class Delivery:
 
 
 class ChannelError(Exception):
-    """A delivery failed. `permanent`: trying the same again is pointless (wrong address, refused credentials)."""
+    """A delivery failed. `permanent`: it is given up for good, as with a wrong address; what somebody may put right is not."""
 
     def __init__(self, message: str, *, permanent: bool = False, retry_after_seconds: float | None = None) -> None:
         super().__init__(message)
