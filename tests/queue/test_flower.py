@@ -165,7 +165,6 @@ def test_flowers_button_cancels_a_run_that_listens(stack: Stack, flower: Flower)
     assert alive(child)
 
 
-@pytest.mark.skip(reason="known fault: after `resolve --retry` Flower goes on to show FAILURE until the run ends")
 def test_a_run_lost_between_intent_and_outcome_is_a_failure_and_a_retry_starts_afresh(stack: Stack, flower: Flower) -> None:
     """Revoked meanwhile as well: Celery would swallow every later bell of that id."""
     run_id = stack.ask(waits=True)
