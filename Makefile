@@ -13,6 +13,8 @@ BIN := $(VENV)/bin
 RUNTIME := $(VENV)/.runtime-$(shell cat requirements.lock pyproject.toml | cksum | tr -dc '0-9')
 DEV := $(VENV)/.dev-$(shell cat requirements-dev.lock pyproject.toml | cksum | tr -dc '0-9')
 LOCKED := $(BIN)/python -m pip install --disable-pip-version-check --quiet
+# Tests mostly wait for servers, so three files at once on two cores; those of one file share its servers.
+SPREAD := -n 3 --dist loadfile
 COMPILE := uv pip compile pyproject.toml --quiet --universal --generate-hashes --extra demo --group build \
 	--no-header --no-emit-index-url --python-version 3.11
 
@@ -50,7 +52,7 @@ check: $(DEV)
 
 # pytest has the last word: nothing may print after it.
 test: ready
-	@$(BIN)/pytest $(if $(ONLY),$$(.ci/area $(ONLY)))
+	@$(BIN)/pytest $(SPREAD) $(if $(ONLY),$$(.ci/area $(ONLY)))
 
 bench: ready
 	@$(BIN)/python -m bench

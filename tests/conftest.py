@@ -17,17 +17,21 @@ from tests.servers.n8n_install import node
 from tests.servers.process import Server
 from tests.support.browser import Browser
 
-# Said to the tests, not to Nightshift, which refuses settings that it does not know: so no process we start inherits them.
-IN_CI = bool(os.environ.pop("NIGHTSHIFT_CI", ""))
-REDIS_HIDDEN = bool(os.environ.pop("NIGHTSHIFT_TEST_NO_REDIS", ""))
+IN_CI = bool(os.environ.get("NIGHTSHIFT_CI"))
+REDIS_HIDDEN = bool(os.environ.get("NIGHTSHIFT_TEST_NO_REDIS"))
 
 _loopback_only = LoopbackOnly()
 ServerT = TypeVar("ServerT", bound=Server)
 OpenT = TypeVar("OpenT", bound=AbstractContextManager[object])
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     sys.addaudithook(_loopback_only)
+    if config.getoption("numprocesses", None):
+        return  # xdist's workers run the tests, and inherit our environment
+    # Said to the tests, not to Nightshift, which refuses settings that it does not know: so no process we start inherits them.
+    for name in ("NIGHTSHIFT_CI", "NIGHTSHIFT_TEST_NO_REDIS"):
+        os.environ.pop(name, None)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

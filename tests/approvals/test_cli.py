@@ -215,7 +215,8 @@ def at_terminal(cli: Cli, *args: str, keys: str) -> tuple[str, int]:
         os.close(slave)
         shown = ""
         for key in keys.splitlines():
-            shown = _until(master, ("PIN of" if key.isdigit() else "[y/N]",), shown)
+            # The last space is shown once the terminal has forgotten what was typed before; what is typed earlier is lost.
+            shown = _until(master, ("PIN of bo: " if key.isdigit() else "[y/N]: ",), shown)
             os.write(master, f"{key}\n".encode())
             shown += "\n--\n"
         return _until(master, (), shown), process.wait(PATIENCE_SECONDS)

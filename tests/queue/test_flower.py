@@ -172,7 +172,7 @@ def test_a_run_lost_between_intent_and_outcome_is_a_failure_and_a_retry_starts_a
     flower.post(f"/api/task/revoke/{run_id}")
     ring(stack, run_id)
     assert flower.shows(run_id, "FAILURE")["exception"] == repr(NeedsAttention(stack.run(run_id).summary))
-    resolve(stack.house.shift, run_id, ASKER, "retry", "nothing had happened")
+    resolve(stack.house.shift, run_id, ASKER, "retry", "nothing had happened", process_ended=True)
     until("it works again", lambda: stack.run(run_id).state is RunState.RUNNING)
     flower.shows(run_id, "STARTED")
     stack.cancel(run_id)
@@ -187,7 +187,7 @@ def lose_with_an_intent(stack: Stack, run_id: str) -> None:
         "step": "s1",
         "key": f"{run_id}:s1",
         "fence": stack.run(run_id).fence,
-        "process": {},
+        "process": {"host": "elsewhere", "pid": 7},
         "receipt": {},
     }
     with stack.house.ledger.transaction() as tx:

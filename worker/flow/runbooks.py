@@ -32,7 +32,7 @@ _ALL = (
         "whether the step happened. Nothing is tried again blindly, and nothing else is done to this subject.",
         f"{_RUN}. The step names its host and its process: does it still run there? Does the target look as the step would "
         "leave it (`after`), or as before?",
-        _RESOLVE + " Not before the process has ended.",
+        _RESOLVE + " Not before the process has ended; where its host cannot be asked, say so too: `--process-ended`.",
     ),
     Runbook(
         "step_failed",
@@ -58,7 +58,7 @@ _ALL = (
         "worse",
         "After the change something is worse than it was before: a certificate that ends earlier, or for another name.",
         "what is worse, and where",
-        "put the old state back by hand (`nightshift undo RUN --reason …` asks for it, where the job can), then `--not-applied`.",
+        "`--not-applied`, then put the old state back: by hand, or by `nightshift undo RUN --reason WHY` where the job can.",
     ),
     Runbook(
         "cannot_tell",

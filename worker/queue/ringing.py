@@ -39,8 +39,8 @@ class Bell:
             queue=run.kind.queue,
             producer=producer,
             retry=False,
-            # How many attempts there were before: Flower starts afresh then.
-            retries=run.attempts,
+            # How many owners it had before: Flower starts afresh then. Not its attempts, which a person's retry counts anew.
+            retries=run.fence,
             kwargsrepr=shown_params(run.params),
         )
 
