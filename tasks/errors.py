@@ -3,6 +3,7 @@
 TaskError
 ├── EntryError          an estate entry or a parameter that the job cannot work with
 ├── ProviderError       an outside system answered badly or not at all (`stage`, `retryable`)
+│   └── StackError      a Pulumi stack could not be looked at (`reason`, `recheck`)
 ├── StepFailed          a step of a plan was tried and failed
 ├── LoadError           a job, provider or channel that cannot be loaded, or a package that shadows ours
 └── Cancelled           the run was cancelled, drained or lost its lease; raised by `ctx.checkpoint()`
@@ -24,6 +25,15 @@ class ProviderError(TaskError):
         super().__init__(message)
         self.stage = stage
         self.retryable = retryable
+
+
+class StackError(ProviderError):
+    """A Pulumi stack could not be looked at; `reason` is a stable code, see `tasks.stacks.Stacks`."""
+
+    def __init__(self, message: str, *, reason: str, stage: str, recheck: str | None = None, retryable: bool = False) -> None:
+        super().__init__(message, stage=stage, retryable=retryable)
+        self.reason = reason
+        self.recheck = recheck
 
 
 class StepFailed(TaskError):  # noqa: N818 - states a condition
