@@ -70,7 +70,7 @@ ChangeKind = Literal["add", "update", "delete"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PropertyChange:
-    """One property that differs. In D: `before` is the last known value, `after` the cloud's; in U and R `after` is the program's.
+    """One property that differs. In D: `before` is the last known value, `after` the cloud's; in U and R the program's.
 
     A secret is masked: both values are None, `masked` is true, and `fingerprint` (HMAC of both) tells whether it moved.
     """
