@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from tasks.errors import Cancelled, EntryError
 from tasks.model import Json
+from tasks.stacks import Stacks
 
 EntryT = TypeVar("EntryT", bound="Entry")
 Mode = Literal["observe", "propose", "execute"]
@@ -247,6 +248,7 @@ class Context:
     """True once the run must stop: cancel, kill, drain or a lost lease."""
     tls: Tls
     commands: Commands
+    stacks: Stacks
     secrets: SecretReader
     providers: Mapping[str, object]
     """Outsiders' providers by their name in settings."""

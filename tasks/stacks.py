@@ -134,6 +134,10 @@ class Look:
     """Errors and warnings, masked, oldest first, cut at 100."""
     seen: tuple[str, ...] = ()
     """URNs that were looked at, changed or not."""
+    refreshed: tuple[ResourceChange, ...] = ()
+    """R only: what D is, seen on the way (Pulumi refreshes before it compares). As good as one more look at D."""
+    hidden: tuple[ResourceChange, ...] = ()
+    """D only: differences under `ignoreChanges`, which Pulumi calls `same`; found by comparing the inputs ourselves."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -223,5 +227,23 @@ class Stacks(Protocol):
         cancelled: Callable[[], bool] = lambda: False,
         save_plan: Path | None = None,
     ) -> Look:
-        """One look. `save_plan` (R only) keeps Pulumi's plan file, which is itself to be kept as a secret."""
+        """One look. `save_plan` (R only) keeps Pulumi's plan file, which is itself to be kept as a secret.
+
+        Raises `StackError(reason="raced")`, retryable, when the state moved meanwhile.
+        """
+        ...
+
+    def identity(
+        self,
+        stack: Stack,
+        argv: Sequence[str],
+        *,
+        deadline: timedelta,
+        scratch: Path,
+        cancelled: Callable[[], bool] = lambda: False,
+    ) -> str:
+        """Who the stack's credentials say we are: the output of `argv` (`aws sts get-caller-identity …`), stripped.
+
+        It runs with exactly the environment that the stack's program gets. Raises `StackError`.
+        """
         ...

@@ -16,6 +16,7 @@ from tasks import JOBS
 from tasks.job import Job
 from tasks.load import PROVIDERS_GROUP, load_jobs, load_named, refuse_shadowing
 from tasks.providers.process import LocalCommands
+from tasks.providers.pulumi import PulumiStacks
 from tasks.providers.tls import OpenSslTls
 from worker import configuration
 from worker.doorbell import Broker, broker_of, transport_options
@@ -131,7 +132,16 @@ class House:
 
     def _providers(self) -> Providers:
         others = load_named(PROVIDERS_GROUP, SHIPPED_PROVIDERS, self.settings.providers)
-        return Providers(tls=OpenSslTls(), commands=LocalCommands(), secrets=self.secrets, others=others)
+        return Providers(tls=OpenSslTls(), commands=LocalCommands(), stacks=self.stacks, secrets=self.secrets, others=others)
+
+    @cached_property
+    def stacks(self) -> PulumiStacks:
+        """Looks at Pulumi stacks; secrets that it sees leave it only as a keyed hash."""
+        return PulumiStacks(
+            secrets=self.secrets,
+            mac=lambda content: ":".join(self.keys.mac("stacks", content)),
+            cache=self.settings.home / "pulumi",
+        )
 
     def _pace(self) -> Pace:
         return Pace(

@@ -16,6 +16,7 @@ from tasks.testing.fakes import (
     finished,
 )
 from tasks.testing.guard import ReadOnlyViolation, read_only, run_check
+from tasks.testing.stacks import FakeStacks
 
 __all__ = [
     "CancelSwitch",
@@ -29,6 +30,7 @@ __all__ = [
     "FakeLog",
     "FakeProgress",
     "FakeSecrets",
+    "FakeStacks",
     "FakeTls",
     "ReadOnlyViolation",
     "finished",

@@ -28,6 +28,8 @@ from tasks.context import (
 )
 from tasks.errors import ProviderError
 from tasks.model import Json
+from tasks.stacks import Stacks
+from tasks.testing.stacks import FakeStacks
 
 ARTIFACT_LIMIT_BYTES = 16 * 1024 * 1024
 
@@ -269,6 +271,7 @@ class FakeContext(Context):
     cancelled: CancelSwitch = field(default_factory=CancelSwitch)
     tls: Tls = field(default_factory=FakeTls)
     commands: Commands = field(default_factory=FakeCommands)
+    stacks: Stacks = field(default_factory=FakeStacks)
     secrets: SecretReader = field(default_factory=FakeSecrets)
     providers: Mapping[str, object] = field(default_factory=dict)
 

@@ -21,6 +21,7 @@ from tasks.context import Context, Entry
 from tasks.job import Job, Params
 from tasks.model import Answer, CannotTell, Finding, Ok, Severity
 from tasks.testing.fakes import FakeClock, FakeCommands, FakeSecrets, FakeTls
+from tasks.testing.stacks import FakeStacks
 from worker.flow import Shift, execute_run
 from worker.flow.shift import Estate, Pace, Providers
 from worker.flow.signing_in import make_login_link
@@ -180,7 +181,7 @@ def make_shift(ledger: Ledger, folder: Path, clock: FakeClock, ring: Callable[[S
         keys=Keys(folder / "keys"),
         ring=ring,
         estate=lambda _=None: estate,
-        providers=Providers(tls=FakeTls(), commands=FakeCommands(), secrets=FakeSecrets(), others={}),
+        providers=Providers(tls=FakeTls(), commands=FakeCommands(), stacks=FakeStacks(), secrets=FakeSecrets(), others={}),
         scratch=folder / "scratch",
         pace=Pace(),
     )

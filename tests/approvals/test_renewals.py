@@ -13,7 +13,7 @@ from tasks.certificates import JOB
 from tasks.certificates.renewal.remedy import Renewal
 from tasks.providers.process import LocalCommands
 from tasks.providers.tls import OpenSslTls
-from tasks.testing import FakeSecrets
+from tasks.testing import FakeSecrets, FakeStacks
 from tests.approvals.ward import PROD, Ward, person, rule
 from tests.support.shift import open_rig
 from tests.support.tls_farm import FRESH, NEARLY_EXPIRED, NOW
@@ -71,7 +71,9 @@ def street(ledger_url: str, tmp_path: Path) -> Iterator[Street]:
         rig.clock.now = datetime.now(UTC)
         commands = LocalCommands(grace=timedelta(seconds=0.2))
         tls, secrets = OpenSslTls(), FakeSecrets({"env:DNS_TOKEN": CANARY})
-        rig.shift = replace(rig.shift, providers=Providers(tls=tls, commands=commands, secrets=secrets, others={}))
+        rig.shift = replace(
+            rig.shift, providers=Providers(tls=tls, commands=commands, stacks=FakeStacks(), secrets=secrets, others={})
+        )
         rules = (rule(name="renewals", jobs=["certificates"], actions=["renew", "reload"]),)
         members: dict[str, Any] = {
             "modes": {PROD: "execute"},

@@ -11,7 +11,7 @@ from schedules.schedule import Schedule
 from tasks.context import Context, Entry
 from tasks.job import Job, Params, job
 from tasks.model import Answer, Finding, Ok
-from tasks.testing import FakeCommands, FakeSecrets, FakeTls
+from tasks.testing import FakeCommands, FakeSecrets, FakeStacks, FakeTls
 from worker.flow.shift import Estate, Estates, Pace, Providers, Shift
 from worker.ledger import Ledger, batches, runs, schedules
 from worker.records import Actor, ActorKind, Batch, Run
@@ -116,7 +116,7 @@ def shift_on(
         keys=Keys(folder / "keys"),
         ring=ring,
         estate=estate,
-        providers=Providers(tls=FakeTls(), commands=FakeCommands(), secrets=FakeSecrets(), others={}),
+        providers=Providers(tls=FakeTls(), commands=FakeCommands(), stacks=FakeStacks(), secrets=FakeSecrets(), others={}),
         scratch=folder / "scratch",
         pace=Pace(heartbeat=timedelta(hours=1)),
     )

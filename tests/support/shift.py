@@ -11,7 +11,7 @@ from schedules.schedule import Schedule
 from tasks.context import Commands, Context, Entry, SecretReader
 from tasks.job import Job, Params
 from tasks.model import Answer
-from tasks.testing import FakeClock, FakeCommands, FakeSecrets, FakeTls
+from tasks.testing import FakeClock, FakeCommands, FakeSecrets, FakeStacks, FakeTls
 from worker.flow import Enqueued, Order, Outcome, Request, enqueue, execute_run
 from worker.flow.shift import Estate, Pace, Providers, Shift
 from worker.ledger import Ledger, findings, runs
@@ -153,7 +153,13 @@ def open_rig(
             keys=Keys(home / "keys"),
             ring=ring,
             estate=lambda _=None: estate[-1],
-            providers=Providers(tls=FakeTls(), commands=commands or FakeCommands(), secrets=secrets or FakeSecrets(), others={}),
+            providers=Providers(
+                tls=FakeTls(),
+                commands=commands or FakeCommands(),
+                stacks=FakeStacks(),
+                secrets=secrets or FakeSecrets(),
+                others={},
+            ),
             scratch=home / "scratch",
             pace=pace or Pace(heartbeat=timedelta(milliseconds=50)),
             **members,

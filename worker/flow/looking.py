@@ -297,6 +297,7 @@ def context(
             cancelled=watch.must_stop,
             tls=shift.providers.tls,
             commands=shift.providers.commands,
+            stacks=shift.providers.stacks,
             secrets=ReadSecrets.of(shift.providers.secrets, [*estate.table(job).values(), *selection.entries]),
             providers=shift.providers.others,
         )

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from schedules.schedule import Schedule
 from tasks.context import Commands, Entry, Mode, SecretReader, Tls
 from tasks.job import Job
+from tasks.stacks import Stacks
 from worker.configuration import Person
 from worker.ledger import Ledger
 from worker.policy import Policy
@@ -43,6 +44,7 @@ class Providers:
 
     tls: Tls
     commands: Commands
+    stacks: Stacks
     secrets: SecretReader
     others: Mapping[str, object]
 
