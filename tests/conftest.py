@@ -10,11 +10,13 @@ from typing import TypeVar
 
 import pytest
 
+from tests.lab import Lab
 from tests.servers import Missing, N8nServer, PostgresServer, RabbitServer, RedisServer
 from tests.servers.hiding import path_without
 from tests.servers.loopback import LoopbackOnly
 from tests.servers.n8n_install import node
 from tests.servers.process import Server
+from tests.servers.pulumi_install import Programs, programs
 from tests.support.browser import Browser
 
 IN_CI = bool(os.environ.get("NIGHTSHIFT_CI"))
@@ -96,6 +98,23 @@ def _rabbit() -> Iterator[RabbitServer]:
 @pytest.fixture(scope="session")
 def _n8n() -> Iterator[N8nServer]:
     yield from _serve(N8nServer)
+
+
+@pytest.fixture(scope="session")
+def pulumi() -> Programs:
+    """Pulumi's CLI and its YAML language host."""
+    try:
+        return programs()
+    except Missing as missing:
+        if IN_CI:
+            pytest.fail(f"{missing}; in CI it must be there")
+        pytest.skip(f"{missing}; `make test` builds it where there is Go")
+
+
+@pytest.fixture
+def lab(tmp_path: Path, pulumi: Programs) -> Lab:
+    """A drift laboratory of the test's own."""
+    return Lab(tmp_path / "lab", pulumi)
 
 
 @pytest.fixture(scope="session")
