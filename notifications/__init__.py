@@ -3,6 +3,7 @@
 CHANNELS: dict[str, str] = {
     "email": "notifications.email:EmailChannel",
     "slack": "notifications.slack:SlackChannel",
+    "linear": "notifications.linear:LinearChannel",
     "webhook": "notifications.webhook:WebhookChannel",
     "console": "notifications.console:ConsoleChannel",
 }

@@ -64,7 +64,7 @@ class ChannelConfig(BaseModel):
 
     model_config = ConfigDict(extra="allow", frozen=True, hide_input_in_errors=True)
 
-    kind: str = Field(description="`email`, `slack`, `webhook`, `console`, an installed kind, or `module:Class`.")
+    kind: str = Field(description="`email`, `slack`, `linear`, `webhook`, `console`, an installed kind, or `module:Class`.")
 
     @field_validator("kind")
     @classmethod

@@ -22,6 +22,8 @@ class FindingFacts:
     entry: str
     subject: str
     reason: str
+    cause: str = ""
+    """What it has in common with others of one root; empty: the reason alone, which is nothing in common."""
     severity: str
     """One of `SEVERITIES`."""
     title: str
@@ -66,8 +68,14 @@ def finding_message(kind: FindingKind, finding: FindingFacts, console_url: str, 
         buttons=_buttons(finding, console_url),
         at=at,
         thread=f"finding-{finding.id}",
+        cause=root(finding.job, finding.subject, finding.reason, finding.cause),
         data=facts(finding, console_url),
     )
+
+
+def root(job: str, subject: str, reason: str, cause: str) -> str:
+    """What findings of one root have in common. A cause that the job knows goes across subjects; its reason code does not."""
+    return f"{job}: {cause}" if cause not in ("", reason) else f"{job}: {subject}: {reason}"
 
 
 def finding_url(finding_id: str, console_url: str) -> str:
@@ -83,6 +91,7 @@ def facts(finding: FindingFacts, console_url: str) -> dict[str, object]:
         "entry": finding.entry,
         "subject": finding.subject,
         "reason": finding.reason,
+        "cause": finding.cause or finding.reason,
         "severity": finding.severity,
         "title": finding.title,
         "environment": finding.environment,

@@ -95,6 +95,8 @@ class Message:
     """Aware, UTC."""
     thread: str | None = None
     """Messages of one thread belong together (a finding's opening, reminders, resolution)."""
+    cause: str | None = None
+    """The root of what it is about: findings with one cause, and requests to mend them, have the same."""
     reply_to: str | None = None
     """The reference (`Delivery.reference`) of the thread's first message on this channel, if it has one."""
     to: Recipient | None = None

@@ -37,6 +37,7 @@ def approval_message(kind: ApprovalKind, request: ApprovalFacts, console_url: st
         buttons=words.buttons(kind, request, console_url),
         at=now,
         thread=f"approval-{request.id}",
+        cause=request.root or None,
         data=facts(request, console_url),
     )
 

@@ -44,6 +44,8 @@ class ApprovalFacts:
     entry: str
     subject: str
     cause: str
+    root: str = ""
+    """What it has in common with the findings that it would mend: see `notifications.findings.root`."""
     environment: str
     owner: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)

@@ -156,7 +156,7 @@ def test_what_an_outsiders_channel_accepts_is_checked_as_well() -> None:
         (
             '[channels.x]\nkind = "fax"',
             "channels.x.kind",
-            "unknown kind of channel 'fax'; accepted: console, email, slack, webhook",
+            "unknown kind of channel 'fax'; accepted: console, email, linear, slack, webhook",
         ),
         (
             '[channels.x]\nkind = "no.such:Thing"',

@@ -99,6 +99,7 @@ def facts_of(row: FindingRow) -> FindingFacts:
         entry=row.entry,
         subject=row.subject,
         reason=row.reason,
+        cause=row.cause,
         severity=row.severity,
         title=row.title,
         detail=row.detail,

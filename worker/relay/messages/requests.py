@@ -7,6 +7,7 @@ import structlog
 from sqlalchemy import Connection
 
 from notifications.approvals import ApprovalFacts, ApprovalKind, Mended, Said, approval_message, for_person
+from notifications.findings import root
 from notifications.message import Message, MessageKind
 from notifications.routes import Announce, announce
 from tasks.ask import GATE_ONLY
@@ -65,6 +66,7 @@ def request_facts(turn: Turn, connection: Connection, approval: Approval, run: R
     estate = turn.shift.estate()
     plan = plans.get(connection, approval.digest)
     said = approvals.decisions(connection, approval.id)
+    found = plans.findings(connection, approval.digest)
     return ApprovalFacts(
         id=approval.id,
         title=approval.title,
@@ -72,6 +74,7 @@ def request_facts(turn: Turn, connection: Connection, approval: Approval, run: R
         entry=approval.entry,
         subject=approval.subject,
         cause=approval.cause,
+        root=next((root(row.job, row.subject, row.reason, row.cause) for row in found), ""),
         environment=approval.environment,
         owner=approval.owner,
         labels=approval.labels,
@@ -89,7 +92,7 @@ def request_facts(turn: Turn, connection: Connection, approval: Approval, run: R
         zone=ZoneInfo(estate.policy.working_hours.timezone),
         nights=approval.nights,
         said=[Said(person=one.person, choice=one.choice, at=one.at, via=one.via, reason=one.reason) for one in said],
-        findings=[f"{found.severity}: {found.title}" for found in plans.findings(connection, approval.digest)],
+        findings=[f"{row.severity}: {row.title}" for row in found],
         moved=_moved(connection, approval, plan),
         supersedes=approval.supersedes,
         ended_by=approval.ended_by,
