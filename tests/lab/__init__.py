@@ -1,12 +1,5 @@
 """A drift laboratory: a Pulumi provider of our own over a fake cloud in a folder. Knows nothing of the worker.
 
-`Lab` builds stacks with the real CLI, `Cloud` is what lies out there: change it
-behind Pulumi's back, turn its knobs, read its books.
+`lab.Lab` builds stacks with the real CLI, `cloud.Cloud` is what lies out there: change it behind Pulumi's back, turn its knobs,
+read its book. Nothing is imported here, as each start of the provider would pay for it.
 """
-
-from tests.lab.cloud import Cloud, Counts, Knobs
-from tests.lab.events import Ran
-from tests.lab.lab import Lab, LabStack, Running
-from tests.lab.program import Program, Resource, secret
-
-__all__ = ["Cloud", "Counts", "Knobs", "Lab", "LabStack", "Program", "Ran", "Resource", "Running", "secret"]

@@ -5,7 +5,8 @@ import json
 import os
 import signal
 import subprocess
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -98,6 +99,12 @@ class Lab:
         code = running.process.wait(seconds)
         return Ran(exit_code=code, output=running.output.read_text(errors="replace"), log=read_log(running.log))
 
+    def wait_until(self, condition: Callable[[], bool], seconds: float = 60.0) -> None:
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < deadline, "what the test waits for does not happen"
+            time.sleep(0.02)
+
     def environment(self, stack: LabStack) -> dict[str, str]:
         return {
             "PATH": f"{self.programs.path}{os.pathsep}/usr/bin{os.pathsep}/bin",
@@ -121,6 +128,11 @@ class Lab:
         """Pending operations of its state: `creating a`."""
         latest = json.loads(self.checkpoint(stack).read_text())["checkpoint"]["latest"] or {}
         return [f"{one['type']} {one['resource']['urn'].split('::')[-1]}" for one in latest.get("pending_operations") or []]
+
+    def sizes(self, stack: LabStack) -> dict[str, int]:
+        """Of its objects, by the names of their resources."""
+        found = {name: self.cloud.get(stack.id(name)) for name in stack.program.resources}
+        return {name: int(one["size"]) for name, one in found.items() if one is not None}
 
     def locks(self) -> list[Path]:
         return sorted((self.states / ".pulumi" / "locks").glob("**/*.json"))
@@ -178,14 +190,19 @@ class Running:
 
     def session(self) -> list[int]:
         """Ids of the processes that are left of it: the CLI, its language host, its providers."""
-        stats = {path.name: _stat(path) for path in Path("/proc").glob("[0-9]*")}
-        return sorted(int(name) for name, stat in stats.items() if stat[3:4] == [str(self.process.pid)] and stat[0] != "Z")
+        return session_of(self.process.pid)
 
     def end(self) -> None:
         """Nothing is left of it."""
         for left in self.session():
             os.kill(left, signal.SIGKILL)
         self.process.wait()
+
+
+def session_of(leader: int) -> list[int]:
+    """Ids of the living processes of that session."""
+    stats = {path.name: _stat(path) for path in Path("/proc").glob("[0-9]*")}
+    return sorted(int(name) for name, stat in stats.items() if stat[3:4] == [str(leader)] and stat[0] != "Z")
 
 
 def _stat(path: Path) -> list[str]:

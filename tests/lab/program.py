@@ -52,6 +52,8 @@ class Program:
     name: str = "lab"
     version: str = VERSIONS[0]
     outputs: Mapping[str, Json] = field(default_factory=dict)
+    configuration: Mapping[str, str] = field(default_factory=dict)
+    """Names that values may use as `${name}`, with what they are unless the stack says otherwise."""
 
     def but(self, **resources: Resource | None) -> Self:
         """The same with other resources; None takes one away."""
@@ -59,7 +61,8 @@ class Program:
 
     def text(self) -> str:
         resources = {name: one.written(self.version) for name, one in self.resources.items()}
-        whole = {"name": self.name, "runtime": "yaml", "resources": resources, "outputs": dict(self.outputs)}
+        asked = {name: {"type": "string", "default": value} for name, value in self.configuration.items()}
+        whole = {"name": self.name, "runtime": "yaml", "config": asked, "resources": resources, "outputs": dict(self.outputs)}
         return json.dumps(whole, indent=1)
 
     def urn(self, stack: str, name: str) -> str:
