@@ -1,9 +1,9 @@
 """Runs one program and leaves none of its processes behind, even when whoever asked dies. Started by `process.py`, as a
 script of its own (`python -I -S process_keeper.py FD`); imports the standard library only, and little of it.
 
-`FD` is one end of a socket pair. In: one JSON line (argv, cwd, environment, memory_limit_bytes, outlives), then `T` (terminate)
-or `K` (kill); its end means that the other side is dead, which is a `K`. Out: one JSON line, `{"wait_status": N}` or
-`{"errno": N, "what": …}`, and the end of the stream once no process is left.
+`FD` is one end of a socket pair. In: one JSON line (argv, cwd, environment, memory_limit_bytes, outlives), then `T` (terminate),
+`I` (interrupt the program alone) or `K` (kill); its end means that the other side is dead, which is a `K`. Out: one JSON line,
+`{"wait_status": N}` or `{"errno": N, "what": …}`, and the end of the stream once no process is left.
 
 A program that `outlives` the other side goes on to its end: the keeper then reads what it says (`drains`: a full or a broken
 pipe would end it) and minds its time-out. Nobody is left to hear how it ended.
@@ -137,8 +137,7 @@ def watch(program: int, peer: int, wake: int, orders: bytes, alone: Alone | None
     poll.register(peer, select.POLLIN)
     poll.register(wake, select.POLLIN)
     while b"K" not in orders and not (alone and alone.overdue(program)):
-        if orders:
-            _signal_group(program, signal.SIGTERM)
+        _pass_on(orders, program)
         orders = b""
         for ready, _ in poll.poll(alone.pause_ms() if alone else None):
             if ready == wake:
@@ -155,6 +154,13 @@ def watch(program: int, peer: int, wake: int, orders: bytes, alone: Alone | None
                 poll.unregister(peer)
                 alone.begin(poll)
     return None
+
+
+def _pass_on(orders: bytes, program: int) -> None:
+    if b"I" in orders:
+        os.kill(program, signal.SIGINT)  # not reaped yet, so the number is still its own
+    elif orders:
+        _signal_group(program, signal.SIGTERM)
 
 
 def reap(program: int) -> tuple[int | None, bool]:

@@ -1,32 +1,62 @@
 """`Stacks` by the Pulumi CLI and by reading the backends themselves."""
 
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from tasks.context import SecretReader
-from tasks.errors import StackError
+from tasks.errors import ProviderError, StackError
+from tasks.model import Json
+from tasks.providers.pulumi.asking import ask
+from tasks.providers.pulumi.backends import Checkpoint, StateReader, open_backend
+from tasks.providers.pulumi.checkpoint import Deployment, parse, resource_of, sha256_of
+from tasks.providers.pulumi.cli import Cli, find_cli
+from tasks.providers.pulumi.commands import argv as look_argv
+from tasks.providers.pulumi.commands import by_hand
+from tasks.providers.pulumi.granting import Granted, grant, read_credentials
+from tasks.providers.pulumi.judging import judge
+from tasks.providers.pulumi.looking import Seen
+from tasks.providers.pulumi.masking import Masker
+from tasks.providers.pulumi.running import GRACE, run
+from tasks.providers.pulumi.sources import open_program, stand_in
 from tasks.stacks import Backend, Listed, Look, Looked, Stack, State
+
+PLUGINS = Path("~/.pulumi/plugins")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PulumiStacks:
-    """`tasks.stacks.Stacks`."""
+    """`tasks.stacks.Stacks`.
+
+    `mac` makes the fingerprints of secrets, under a key that stays with whoever made it. `cache` is a folder of ours that any
+    number of processes share. `program` and `plugins` name another CLI and plugin cache than the user's own.
+    """
 
     secrets: SecretReader
     mac: Callable[[bytes], str]
     cache: Path
     program: Path | None = None
+    plugins: Path = PLUGINS
+    grace: timedelta = GRACE
 
     def version(self) -> str:
-        raise StackError("pulumi: not found", reason="pulumi_missing", stage="start")
+        return self.cli().version
+
+    def cli(self) -> Cli:
+        """The CLI in use. Raises `StackError`."""
+        return find_cli(self.program, self.cache)
 
     def listed(self, backend: Backend) -> Sequence[Listed]:
-        raise StackError(f"{backend.url}: cannot be read", reason="backend_unreachable", stage="backend")
+        return self._reader(backend).listed()
 
     def state(self, stack: Stack) -> State:
-        raise StackError(f"{stack.full_name}: cannot be read", reason="backend_unreachable", stage="backend")
+        reader = self._reader(stack.backend)
+        with _by_hand(stack, None):
+            checkpoint = reader.checkpoint(stack)
+            return _state(stack, reader, checkpoint, parse(checkpoint, stack.full_name))
 
     def look(
         self,
@@ -38,7 +68,27 @@ class PulumiStacks:
         cancelled: Callable[[], bool] = lambda: False,
         save_plan: Path | None = None,
     ) -> Look:
-        raise StackError(f"{stack.full_name}: not looked at", reason="pulumi_missing", stage="start")
+        with _by_hand(stack, looked), _folder(scratch) as folder:
+            reader = self._reader(stack.backend)
+            before = parse(reader.checkpoint(stack), stack.full_name)
+            granted = self._granted(stack, folder)
+            program, remarks = self._program(stack, looked, folder)
+            log = folder / "events.jsonl"
+            argv = look_argv(self.cli().path, stack, looked, log=log, save_plan=save_plan)
+            ran = run(
+                argv,
+                cwd=program,
+                environment=granted.environment,
+                folder=folder,
+                deadline=deadline,
+                cancelled=cancelled,
+                grace=self.grace,
+            )
+            if sha256_of(reader.checkpoint(stack)) != before.sha256:
+                message = f"{stack.full_name}: its state moved while it was looked at"
+                raise StackError(message, reason="raced", stage="look", retryable=True)
+            seen = Seen(looked, before, Masker(self.mac, before.secret_paths, granted.mask)).read(log)
+            return judge(stack, seen, ran, remarks)
 
     def identity(
         self,
@@ -49,4 +99,67 @@ class PulumiStacks:
         scratch: Path,
         cancelled: Callable[[], bool] = lambda: False,
     ) -> str:
-        raise StackError(f"{stack.full_name}: not asked", reason="pulumi_missing", stage="start")
+        with _by_hand(stack, None), _folder(scratch) as folder:
+            return ask(
+                stack, argv, self._granted(stack, folder), folder, deadline=deadline, cancelled=cancelled, grace=self.grace
+            )
+
+    def _reader(self, backend: Backend) -> StateReader:
+        return open_backend(backend.url, read_credentials(backend, self.secrets))
+
+    def _granted(self, stack: Stack, folder: Path) -> Granted:
+        home = folder / "home"
+        home.mkdir(mode=0o700)
+        return grant(stack, self.secrets, cli=self.cli(), home=home, plugins=self.plugins.expanduser())
+
+    def _program(self, stack: Stack, looked: Looked, folder: Path) -> tuple[Path, tuple[str, ...]]:
+        """Where to run, and what is to be said about it. D goes on without the program, unless it is to run it."""
+        if looked is Looked.D and not stack.run_program:
+            try:
+                return open_program(stack, cache=self.cache, folder=folder / "program"), ()
+            except StackError as error:
+                remarks = (str(error),) if stack.source else ()
+                return stand_in(stack, folder / "stand-in"), remarks
+        return open_program(stack, cache=self.cache, folder=folder / "program"), ()
+
+
+@contextmanager
+def _folder(scratch: Path) -> Iterator[Path]:
+    """For one command, gone after it: home, output, event log and checkout may hold secrets."""
+    scratch.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="look-", dir=scratch, ignore_cleanup_errors=True) as made:
+        yield Path(made).resolve()
+
+
+@contextmanager
+def _by_hand(stack: Stack, looked: Looked | None) -> Iterator[None]:
+    """Whatever fails tells which stack, and the command with which a person looks again."""
+    try:
+        yield
+    except StackError as error:
+        error.recheck = error.recheck or by_hand(stack, looked)
+        raise
+    except ProviderError as error:
+        message = f"{stack.full_name}: {error}"
+        again = by_hand(stack, looked)
+        raise StackError(message, reason="failed", stage=error.stage, recheck=again, retryable=error.retryable) from None
+
+
+def _state(stack: Stack, reader: StateReader, checkpoint: Checkpoint, deployment: Deployment) -> State:
+    update = reader.last_update(stack)
+    said = update.get("environment")
+    environment = said if isinstance(said, Mapping) else {}
+    return State(
+        sha256=deployment.sha256,
+        resources=tuple(resource_of(one, deployment) for one in deployment.resources if not one.get("delete")),
+        pending_operations=tuple(f"{one.get('type', 'working on')} {one['resource']['urn']}" for one in deployment.pending),
+        lock=reader.lock(stack),
+        updated_at=checkpoint.updated_at or _ended(update),
+        git_commit=str(environment["git.head"]) if environment.get("git.head") else None,
+        git_dirty=environment.get("git.dirty") == "true",
+    )
+
+
+def _ended(update: Mapping[str, Json]) -> datetime | None:
+    ended = update.get("endTime")
+    return datetime.fromtimestamp(ended, UTC) if isinstance(ended, int | float) and ended else None

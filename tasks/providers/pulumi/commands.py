@@ -1,0 +1,30 @@
+"""The command lines of the three looks, for us and for a person to run by hand."""
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from tasks.providers.pulumi.backends.opening import shown
+from tasks.stacks import Looked, Stack
+
+
+def arguments(stack: Stack, looked: Looked) -> list[str]:
+    """What every command of a look has. None of them writes a state or takes a lock."""
+    words = {Looked.D: ["refresh", "--preview-only"], Looked.U: ["preview"], Looked.R: ["preview", "--refresh"]}[looked]
+    run = ["--run-program"] if stack.run_program and looked is Looked.D else []
+    return [*words, *run, "--stack", stack.full_name, "--non-interactive"]
+
+
+def argv(cli: Path, stack: Stack, looked: Looked, *, log: Path, save_plan: Path | None) -> Sequence[str]:
+    """As we run it: the events go to `log`, and little is printed."""
+    plan = ["--save-plan", str(save_plan)] if save_plan is not None and looked is Looked.R else []
+    quiet = ["--color", "never", "--suppress-progress", "--suppress-outputs"]
+    return [str(cli), *arguments(stack, looked), *quiet, "--event-log", str(log), *plan]
+
+
+def by_hand(stack: Stack, looked: Looked | None) -> str:
+    """For a person with the same credentials; no secret is in it."""
+    words = arguments(stack, looked) if looked else ["stack", "--stack", stack.full_name, "--show-urns"]
+    source = stack.source
+    where = f"cd {shlex.quote(str(source.path))} && " if source is not None and source.git_url is None else ""
+    return f"{where}PULUMI_BACKEND_URL={shlex.quote(shown(stack.backend.url))} pulumi {shlex.join(words)}"

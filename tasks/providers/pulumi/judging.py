@@ -1,0 +1,73 @@
+"""From what was seen and how the command ended to a `Look`, or to the reason why there is none."""
+
+from tasks.errors import StackError
+from tasks.providers.pulumi.looking import MOST_DIAGNOSTICS, Seen
+from tasks.providers.pulumi.reasons import reason_of
+from tasks.providers.pulumi.running import Ran
+from tasks.stacks import FailedRead, Look, Looked, Stack
+
+_KILLED = -1
+"""`Look.exit_code` of a command that was ended by a signal."""
+_LONGEST_REASON = 600
+
+
+def judge(stack: Stack, seen: Seen, ran: Ran, remarks: tuple[str, ...]) -> Look:
+    """What can be said. A D that was cut short or had failing reads still tells what it saw, `complete` being false;
+    of U and R nothing counts then, as a program that did not come to its end did not name all of its resources.
+
+    Raises `StackError`.
+    """
+    if ran.ended_by == "cancelled":
+        raise StackError(f"{stack.full_name}: the look was cancelled", reason="cancelled", stage="look", retryable=True)
+    failed = seen.failed()
+    if ran.exit_code != 0:
+        failed = _unseen(seen, ran, failed)
+        if not _tells_something(seen, failed, ran):
+            raise _failure(stack, seen, ran)
+    elif seen.summary is None:
+        message = f"{stack.full_name}: pulumi ended well, but its event log has no end; is this CLI one of those we know?"
+        raise StackError(message, reason="failed", stage="look")
+    counts = seen.looked is Looked.D or ran.exit_code == 0
+    return Look(
+        looked=seen.looked,
+        changes=tuple(seen.changes) if counts else (),
+        same=seen.same if counts else 0,
+        failed=tuple(failed),
+        complete=ran.exit_code == 0 and not failed,
+        state_before=seen.deployment.sha256,
+        state_after=seen.deployment.sha256,
+        elapsed=ran.elapsed,
+        exit_code=_KILLED if ran.exit_code is None else ran.exit_code,
+        diagnostics=(*remarks, *seen.diagnostics())[:MOST_DIAGNOSTICS],
+        seen=tuple(seen.urns),
+        refreshed=tuple(seen.refreshed),
+        hidden=tuple(seen.hidden),
+    )
+
+
+def _unseen(seen: Seen, ran: Ran, failed: list[FailedRead]) -> list[FailedRead]:
+    if seen.looked is not Looked.D:
+        return failed
+    return failed + seen.unseen("timed_out" if ran.ended_by == "timeout" else "not_reached")
+
+
+def _tells_something(seen: Seen, failed: list[FailedRead], ran: Ran) -> bool:
+    """Whether the look is worth more than its failure: some resource was read, or it is known which could not be."""
+    if ran.ended_by == "signal":
+        return False
+    if seen.looked is Looked.D:
+        return bool(seen.urns)
+    return bool(failed) and ran.ended_by == "itself"
+
+
+def _failure(stack: Stack, seen: Seen, ran: Ran) -> StackError:
+    if ran.ended_by == "timeout":
+        message = f"{stack.full_name}: pulumi was ended at its deadline, after {ran.elapsed.total_seconds():.0f} s"
+        return StackError(message, reason="timed_out", stage="look", retryable=True)
+    if ran.ended_by == "signal":
+        message = f"{stack.full_name}: pulumi was ended by a signal from outside, after {ran.elapsed.total_seconds():.0f} s"
+        return StackError(message, reason="failed", stage="look", retryable=True)
+    said = "\n".join([*(words for _, words in seen.errors), ran.errors()]).strip() or ran.output().strip()
+    shown = seen.masker.text(said)[:_LONGEST_REASON] or "without a word"
+    message = f"{stack.full_name}: pulumi ended with exit code {ran.exit_code}: {shown}"
+    return StackError(message, reason=reason_of(said, ran.exit_code), stage="look")
