@@ -68,11 +68,18 @@ def _path(own: Mapping[str, str], cli: Cli) -> str:
 
 
 def _pulumi_home(home: Path, plugins: Path | None) -> Path:
-    """Private, so that a selected stack or stored login of somebody else's is never seen; with the shared plugins."""
+    """Private, so that a selected stack or stored login of somebody else's is never seen. The plugins are links to the shared
+    ones, file by file: beside each folder the CLI notes when it was last used, and it takes no link for a plugin's folder.
+    """
     folder = home / ".pulumi"
-    folder.mkdir(mode=0o700)
+    (folder / "plugins").mkdir(parents=True, mode=0o700)
     if plugins is not None and plugins.is_dir():
-        (folder / "plugins").symlink_to(plugins.resolve())
+        for plugin in os.scandir(plugins):
+            if plugin.is_dir() and not os.path.exists(f"{plugin.path}.partial"):  # noqa: PTH110 - os.scandir gives strings
+                ours = folder / "plugins" / plugin.name
+                ours.mkdir()
+                for part in os.scandir(plugin.path):
+                    (ours / part.name).symlink_to(os.path.realpath(part.path))
     return folder
 
 
