@@ -37,6 +37,8 @@ class Looks:
     d: Seen
     u: Seen
     r: Seen
+    refreshed: Seen
+    """What R saw of the cloud before it compared: of what it missed there, it says nothing."""
     everywhere: AbstractSet[tuple[object, ...]]
     """Changes of the program's side that several resources of a type have alike."""
 
@@ -49,7 +51,8 @@ def classify(
     `restored`: of an earlier look at D, not in `d` any more.
     """
     by_urn = {resource.urn: resource for resource in state.resources}
-    looks = Looks(by_urn, Seen.of(d), Seen.of(u), Seen.of(r), _everywhere(u, r))
+    refreshed = replace(r, changes=r.refreshed) if r else None
+    looks = Looks(by_urn, Seen.of(d), Seen.of(u), Seen.of(r), Seen.of(refreshed), _everywhere(u, r))
     unseen = (_unseen(resource, path, because) for resource, path, because in blind(state))
     back = (_classified(one, Class.RESTORED, "it was as it should be when looked at again") for one in restored)
     found = {one.key: one for one in (*unseen, *back, *_all(looks, d, u, r))}
@@ -106,6 +109,8 @@ _IN_CLOUD: Mapping[tuple[bool | None, bool | None], tuple[Class, str]] = {
 
 def _why_in_cloud(looks: Looks, one: Difference) -> tuple[Class, str]:
     in_u, in_r = looks.u.differs(one.urn, one.path), looks.r.differs(one.urn, one.path)
+    if in_r is False and looks.refreshed.at(one.urn, one.path) is None:
+        in_r = None
     if (in_u, in_r) == (False, False):
         return Class.IGNORED, _why_ignored(looks, one)
     if (in_u, in_r) == (True, None):

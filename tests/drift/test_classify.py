@@ -32,7 +32,7 @@ def classes(d: Look, u: Look | None, r: Look | None, *, of: object = None) -> di
 def test_the_looks_that_see_a_difference_tell_why_it_is_there(
     d: list[ResourceChange], u: list[ResourceChange], r: list[ResourceChange], expected: Class
 ) -> None:
-    assert classes(look(D, *d), look(U, *u), look(R, *r)) == {"a.size": expected}
+    assert classes(look(D, *d), look(U, *u), look(R, *r, refreshed=d)) == {"a.size": expected}
 
 
 @pytest.mark.parametrize(
@@ -46,14 +46,12 @@ def test_the_looks_that_see_a_difference_tell_why_it_is_there(
         (look(U, change("a")), NO_LOOK, Class.UNKNOWN),
         (NO_LOOK, look(R, size("a", 9, 1)), Class.DRIFT),
         (NO_LOOK, look(R, size("a", 9, 5)), Class.CONFLICT),
-        (NO_LOOK, look(R), Class.UNKNOWN),
+        (NO_LOOK, look(R, refreshed=[size("a", 1, 9)]), Class.UNKNOWN),
         (look(U, complete=False), look(R, complete=False), Class.UNKNOWN),
         (look(U, complete=False, seen=["a"]), NO_LOOK, Class.DRIFT),
     ],
 )
-def test_two_looks_give_the_third_away_only_where_values_can_be_compared(
-    u: Look | None, r: Look | None, expected: Class
-) -> None:
+def test_two_looks_give_the_third_away_only_where_values_can_be_compared(u: Look | None, r: Look | None, expected: Class) -> None:
     assert classes(look(D, size("a", 1, 9)), u, r) == {"a.size": expected}
 
 
@@ -63,7 +61,8 @@ def test_a_resource_that_is_gone_is_drift_as_long_as_the_program_wants_it() -> N
 
 
 def test_a_resource_that_is_gone_and_that_the_program_gave_up_is_adopted() -> None:
-    assert classes(look(D, gone("a")), look(U, change("a", operation="delete")), look(R)) == {"a": Class.ADOPTED}
+    given_up = look(U, change("a", operation="delete"))
+    assert classes(look(D, gone("a")), given_up, look(R, refreshed=[gone("a")])) == {"a": Class.ADOPTED}
 
 
 def test_differences_of_one_resource_are_told_apart_by_their_paths() -> None:
@@ -80,7 +79,13 @@ def test_a_path_within_another_is_about_the_same_property() -> None:
 
 @pytest.mark.parametrize(
     ("one", "other", "expected"),
-    [("tags", "tags.x", True), ("rules", "rules[0].port", True), ("tag", "tags", False), ("", "tags", True), ("a.b", "a.c", False)],
+    [
+        ("tags", "tags.x", True),
+        ("rules", "rules[0].port", True),
+        ("tag", "tags", False),
+        ("", "tags", True),
+        ("a.b", "a.c", False),
+    ],
 )
 def test_paths_overlap_at_the_borders_of_their_names_only(one: str, other: str, expected: bool) -> None:  # noqa: FBT001
     assert (overlap(one, other), overlap(other, one)) == (expected, expected)
@@ -88,7 +93,10 @@ def test_paths_overlap_at_the_borders_of_their_names_only(one: str, other: str, 
 
 def test_a_failed_read_is_never_the_same_and_what_the_program_says_of_it_stays_unknown() -> None:
     u, r = look(U, size("b", 1, 2)), look(R, complete=False)
-    assert classes(look(D, size("a", 1, 9), failed=["b"], seen=["a", "c"]), u, r) == {"a.size": Class.DRIFT, "b.size": Class.UNKNOWN}
+    assert classes(look(D, size("a", 1, 9), failed=["b"], seen=["a", "c"]), u, r) == {
+        "a.size": Class.DRIFT,
+        "b.size": Class.UNKNOWN,
+    }
 
 
 def test_a_new_default_of_a_newer_provider_is_upgrade_noise_on_all_its_resources_and_a_written_change_is_not() -> None:

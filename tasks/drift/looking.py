@@ -1,0 +1,166 @@
+"""One round of looks at a stack: what is looked at, what is looked at again, and when two looks agree."""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+
+from tasks.context import Context
+from tasks.drift.memory import Night
+from tasks.drift.sets import Difference, Seen, by_key, differences
+from tasks.errors import StackError
+from tasks.stacks import Look, Looked, Stack, State
+
+_MOST_ROUNDS = 3
+"""A stack that is updated all the time is not looked at tonight."""
+_MOST_LOOKS = 4
+"""At D, until two agree."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Round:
+    """What was seen of one stack, all of it of one state."""
+
+    state: State
+    d: Look
+    """The last look, whose changes are those that another look agrees with, and those in `unsettled`."""
+    u: Look | None = None
+    r: Look | None = None
+    trouble: Mapping[Looked, StackError] = field(default_factory=dict)
+    """Why U or R could not be looked at."""
+    unsettled: frozenset[str] = frozenset()
+    """Keys on which no two looks agree."""
+    restored: tuple[Difference, ...] = ()
+    """Seen in one look, not in a later one."""
+    compared: bool = False
+    """The program was to be compared."""
+    plan_file: Path | None = None
+
+    @property
+    def whole(self) -> bool:
+        """U and R were looked at to the end."""
+        return self.u is not None and self.r is not None and self.u.complete and self.r.complete
+
+
+class Raced(Exception):  # noqa: N818 - states a condition
+    """The state moved under a look: what was seen so far says nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Looker:
+    """Looks at one stack for one run."""
+
+    ctx: Context
+    stack: Stack
+    deadline: timedelta
+
+    def round(self, last_night: Night | None, source: str | None, *, full: bool) -> Round:
+        """Raises `StackError` if D cannot be looked at, or all rounds raced an update."""
+        for _ in range(_MOST_ROUNDS):
+            try:
+                return self._round(last_night, source, full=full)
+            except Raced:
+                self.ctx.checkpoint()
+        message = f"{self.stack.full_name}: its state moved under {_MOST_ROUNDS} looks, one after the other"
+        raise StackError(message, reason="raced", stage="look", retryable=True)
+
+    def _round(self, last_night: Night | None, source: str | None, *, full: bool) -> Round:
+        state = self.ctx.stacks.state(self.stack)
+        look = self._looks_at(state)
+        first = look(Looked.D, None)
+        compared = self.stack.source is not None and (full or _moved(last_night, state, source) or bool(first.changes))
+        looked: dict[Looked, Look] = {}
+        trouble: dict[Looked, StackError] = {}
+        plan_file = self.ctx.scratch / f"plan-{hashlib.sha256(self.stack.full_name.encode()).hexdigest()[:12]}.json"
+        for what in (Looked.U, Looked.R) if compared else ():
+            try:
+                looked[what] = look(what, plan_file if what is Looked.R else None)
+            except StackError as error:
+                trouble[what] = error
+        settled = _Settling(first, last_night.differing if last_night else {}).settle(looked.get(Looked.R), look)
+        return Round(
+            state=state,
+            d=settled.look,
+            u=looked.get(Looked.U),
+            r=looked.get(Looked.R),
+            trouble=trouble,
+            unsettled=settled.unsettled,
+            restored=settled.restored,
+            compared=compared,
+            plan_file=plan_file if Looked.R in looked else None,
+        )
+
+    def _looks_at(self, state: State) -> Callable[[Looked, Path | None], Look]:
+        def look(what: Looked, save_plan: Path | None) -> Look:
+            self.ctx.checkpoint()
+            try:
+                seen = self.ctx.stacks.look(
+                    self.stack,
+                    what,
+                    deadline=self.deadline,
+                    scratch=self.ctx.scratch,
+                    cancelled=self.ctx.cancelled,
+                    save_plan=save_plan,
+                )
+            except StackError as error:
+                self.ctx.checkpoint()
+                if error.reason == "raced":
+                    raise Raced from error
+                raise
+            if {seen.state_before, seen.state_after} != {state.sha256}:
+                raise Raced
+            return seen
+
+        return look
+
+
+def _moved(last_night: Night | None, state: State, source: str | None) -> bool:
+    """Whether the program may differ otherwise than when it was last compared."""
+    if last_night is None or last_night.outstanding:
+        return True
+    return last_night.state != state.sha256 or source is None or last_night.source != source
+
+
+@dataclass(frozen=True, slots=True)
+class _Settled:
+    look: Look
+    unsettled: frozenset[str] = frozenset()
+    restored: tuple[Difference, ...] = ()
+
+
+@dataclass(slots=True)
+class _Settling:
+    """Looks again until two agree. What was confirmed last night, and is the same tonight, is two looks already."""
+
+    first: Look
+    before: Mapping[str, str]
+
+    def settle(self, r: Look | None, look: Callable[[Looked, Path | None], Look]) -> _Settled:
+        told = by_key(differences(self.first.changes))
+        if told == dict(self.before) and not self.first.failed:
+            return _Settled(self.first)
+        # R refreshes first: that is a second look at D, unless something was amiss.
+        looks = [self.first]
+        if r is not None and r.complete and not r.failed and by_key(differences(r.refreshed)) == told:
+            return _Settled(self.first)
+        while len(looks) < _MOST_LOOKS:
+            looks.append(look(Looked.D, None))
+            if not _undecided(looks[-2], looks[-1]):
+                break
+        return _settled(looks)
+
+
+def _settled(looks: list[Look]) -> _Settled:
+    last = looks[-1]
+    now = by_key(differences(last.changes))
+    earlier = {one.key: one for seen in looks[:-1] for one in differences(seen.changes)}
+    known = Seen.of(last)
+    restored = tuple(one for key, one in earlier.items() if key not in now and known.knows(one.urn))
+    return _Settled(last, frozenset(_undecided(looks[-2], last)), restored)
+
+
+def _undecided(one: Look, other: Look) -> set[str]:
+    """Keys that only the later look has, or has with other values."""
+    was, now = by_key(differences(one.changes)), by_key(differences(other.changes))
+    return {key for key, told in now.items() if was.get(key) != told}
