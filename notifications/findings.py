@@ -6,11 +6,14 @@ from datetime import UTC, datetime
 from typing import Literal, assert_never
 
 from notifications import render
+from notifications.differences import diff_text, differences
 from notifications.message import Button, Field, Message, MessageKind
 
 FindingKind = Literal[MessageKind.FINDING_OPENED, MessageKind.FINDING_REMINDED, MessageKind.FINDING_RESOLVED]
 
 _TITLE_LIMIT = 160
+_VALUE_LIMIT = 120
+_MOST_DIFFERENCES = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +68,7 @@ def finding_message(kind: FindingKind, finding: FindingFacts, console_url: str, 
         body=finding.detail,
         severity="ok" if kind is MessageKind.FINDING_RESOLVED else finding.severity,
         fields=_fields(finding),
+        output="" if kind is MessageKind.FINDING_RESOLVED else _diff(finding),
         buttons=_buttons(finding, console_url),
         at=at,
         thread=f"finding-{finding.id}",
@@ -105,6 +109,11 @@ def facts(finding: FindingFacts, console_url: str) -> dict[str, object]:
         "run_id": finding.run_id,
         "url": finding_url(finding.id, console_url),
     }
+
+
+def _diff(finding: FindingFacts) -> str:
+    """What differs, if the finding is of that kind."""
+    return diff_text(differences(None, None, finding.evidence, _VALUE_LIMIT), _MOST_DIFFERENCES)
 
 
 def _fields(finding: FindingFacts) -> list[Field]:

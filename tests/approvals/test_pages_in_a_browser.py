@@ -1,13 +1,17 @@
 """The pages as a browser lays them out: a phone 320 pixels wide, the dark, a keyboard, and no scripts."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
+from tasks.model import Json
 from tests.approvals.kit import Hall
 from tests.approvals.ward import PIN, person
 from tests.support.browser import Browser, Page
 from worker.flow.verbs import freeze
+from worker.ledger import findings
+from worker.ledger.rows import new_id
 from worker.records import Actor, ActorKind, Approval, ApprovalState
 
 TOO_WIDE = """
@@ -55,6 +59,26 @@ def approval(hall_here: Hall) -> Approval:
     return ward.ask()
 
 
+def a_drift(hall: Hall) -> str:
+    """A finding with all that its page can show of a difference."""
+    change: dict[str, Json] = {
+        "name": "n" * 90,
+        "type": "t" * 90,
+        "path": "p" * 90,
+        "desired": "d" * 200,
+        "last_known": 7,
+        "actual": "a" * 200,
+    }
+    with hall.ward.rig.shift.ledger.transaction() as tx:
+        row = findings.listing(tx, limit=1)[0]
+        changes = [change, {**change, "in_cloud": False}]
+        drift = replace(
+            row, id=new_id(), key="drift", evidence={"changes": changes, "who": "w" * 90, "since": "2026-11-20T02:14:00Z"}
+        )
+        findings.insert_finding(tx, drift)
+    return drift.id
+
+
 def sign_in(page: Page, hall: Hall, name: str) -> None:
     page.open(f"{hall.url}/login/{hall.login_token(name)}")
     page.run("window.left = true; document.querySelector('form').submit()")
@@ -67,7 +91,8 @@ def test_a_phone_shows_every_page_without_scrolling_sideways_and_with_contrast(
 ) -> None:
     page.screen(320, dark=dark)
     sign_in(page, hall_here, "adm")
-    for path in (f"/approvals/{approval.id}", "/approvals", "/brakes", "/audit", f"/runs/{approval.run_id}", "/findings"):
+    drift = f"/findings/{a_drift(hall_here)}"
+    for path in (f"/approvals/{approval.id}", "/approvals", "/brakes", "/audit", f"/runs/{approval.run_id}", "/findings", drift):
         page.open(f"{hall_here.url}{path}")
         page.run("for (const one of document.querySelectorAll('details')) one.open = true")
         assert page.run(TOO_WIDE) == [], path

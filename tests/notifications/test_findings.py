@@ -53,3 +53,12 @@ def test_an_end_is_green_and_says_when() -> None:
 
 def test_a_finding_without_owner_says_so() -> None:
     assert "Owner: nobody" in render.text(finding_message(MessageKind.FINDING_OPENED, finding(owner=""), CONSOLE, now=NOW))
+
+
+def test_news_of_a_drift_shows_what_differs_and_its_end_does_not() -> None:
+    change = {"name": "logs", "type": "cloud:Bucket", "path": "size", "desired": 5, "last_known": 5, "actual": 9}
+    drifted = finding(evidence={"changes": [change] * 12}, resolved_at=NOW)
+    told = finding_message(MessageKind.FINDING_OPENED, drifted, CONSOLE, now=NOW).output.splitlines()
+    assert told[:3] == ["  logs size (cloud:Bucket)", "- desired: 5", "+ actual: 9"]
+    assert told[-1] == "and 2 more"
+    assert finding_message(MessageKind.FINDING_RESOLVED, drifted, CONSOLE, now=NOW).output == ""

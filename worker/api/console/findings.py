@@ -1,11 +1,14 @@
 """Findings: the list, one with its evidence, and what a person says to it."""
 
+from collections.abc import Sequence
 from datetime import timedelta
+from html import escape
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Form, Query, Response
 from fastapi.responses import HTMLResponse
 
+from notifications.differences import Difference, differences, since
 from worker.api.console.page import Acts, Looks, back_to
 from worker.api.findings import require_mute
 from worker.api.reading import visible_finding, visible_findings
@@ -18,6 +21,12 @@ PAGE = 40
 EVERY_STATE = (*OPEN_STATES, FindingState.RESOLVED)
 Shown = Literal["unresolved", "open", "acknowledged", "muted", "resolved", "all"]
 MUTE_DAYS = (1, 7, 30, 90)
+DIFFERENCE = 160
+DIFFERENCES_BYTES = 13_000
+"""Of a page of 30 KB."""
+ROW_BYTES = 220
+"""The tags around one."""
+TOLD_BY_DIFFERENCES = frozenset({"changes", "changes_count", "since", "who", "last_update"})
 
 router = APIRouter(prefix="/findings")
 
@@ -48,7 +57,36 @@ def finding_page(visitor: Looks, finding_id: str) -> HTMLResponse:
         row = visible_finding(connection, visitor.caller, finding_id)
         told = audit_rows.recent(connection, object_id=finding_id, limit=20)
     may_mute = visitor.caller.may("mute", row.job, row.environment) and row.state is not FindingState.RESOLVED
-    return visitor.page("finding.html", row=row, told=told[::-1], may_mute=may_mute, mute_days=MUTE_DAYS)
+    differing = differences(row.desired, row.actual, row.evidence, DIFFERENCE)
+    # What the differences say in full is not said a second time as evidence.
+    rest = {name: item for name, item in row.evidence.items() if not differing or name not in TOLD_BY_DIFFERENCES}
+    return visitor.page(
+        "finding.html",
+        row=row,
+        differing=fitting(differing, DIFFERENCES_BYTES),
+        count=max(len(differing), _number(row.evidence.get("changes_count"))),
+        since=since(row.evidence),
+        evidence=rest,
+        told=told[::-1],
+        may_mute=may_mute,
+        mute_days=MUTE_DAYS,
+    )
+
+
+def fitting(found: Sequence[Difference], most_bytes: int) -> list[Difference]:
+    """As many as the page can hold, the first at least."""
+    kept: list[Difference] = []
+    for one in found:
+        texts = (one.resource, one.type, one.path, one.desired, one.last_known, one.actual)
+        most_bytes -= sum(len(escape(text).encode("utf-8", "replace")) for text in texts) + ROW_BYTES
+        if most_bytes < 0 and kept:
+            break
+        kept.append(one)
+    return kept
+
+
+def _number(value: object) -> int:
+    return value if isinstance(value, int) else 0
 
 
 @router.post("/{finding_id}/acknowledge")
