@@ -226,8 +226,11 @@ class Stacks(Protocol):
         scratch: Path,
         cancelled: Callable[[], bool] = lambda: False,
         save_plan: Path | None = None,
+        targets: Sequence[str] = (),
     ) -> Look:
         """One look. `save_plan` (R only) keeps Pulumi's plan file, which is itself to be kept as a secret.
+
+        With `targets` (R only) it is about these URNs alone, and says nothing about any other.
 
         Raises `StackError(reason="raced")`, retryable, when the state moved meanwhile.
         """

@@ -1,7 +1,7 @@
 """Pulumi stacks in memory: looks, states and listings from a script."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -50,6 +50,7 @@ class FakeStacks:
         scratch: Path,  # noqa: ARG002 - nothing is written
         cancelled: Callable[[], bool] = lambda: False,  # noqa: ARG002 - at once
         save_plan: Path | None = None,
+        targets: Sequence[str] = (),
     ) -> Look:
         self.looked.append((stack.full_name, looked))
         found = self.looks.get((stack.full_name, looked), _missing(stack.full_name, "stack_missing"))
@@ -59,7 +60,7 @@ class FakeStacks:
             raise found
         if save_plan is not None:
             save_plan.write_text("{}")
-        return found
+        return replace(found, changes=tuple(one for one in found.changes if one.urn in targets)) if targets else found
 
     def identity(
         self,

@@ -15,11 +15,14 @@ def arguments(stack: Stack, looked: Looked) -> list[str]:
     return [*words, *run, "--stack", stack.full_name, "--non-interactive"]
 
 
-def argv(cli: Path, stack: Stack, looked: Looked, *, log: Path, save_plan: Path | None) -> Sequence[str]:
+def argv(
+    cli: Path, stack: Stack, looked: Looked, *, log: Path, save_plan: Path | None, targets: Sequence[str] = ()
+) -> Sequence[str]:
     """As we run it: the events go to `log`, and little is printed."""
     plan = ["--save-plan", str(save_plan)] if save_plan is not None and looked is Looked.R else []
     quiet = ["--color", "never", "--suppress-progress", "--suppress-outputs"]
-    return [str(cli), *arguments(stack, looked), *quiet, "--event-log", str(log), *plan]
+    only = [word for urn in targets for word in ("--target", urn)] if looked is Looked.R else []
+    return [str(cli), *arguments(stack, looked), *quiet, "--event-log", str(log), *plan, *only]
 
 
 def by_hand(stack: Stack, looked: Looked | None) -> str:

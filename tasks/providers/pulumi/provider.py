@@ -67,6 +67,7 @@ class PulumiStacks:
         scratch: Path,
         cancelled: Callable[[], bool] = lambda: False,
         save_plan: Path | None = None,
+        targets: Sequence[str] = (),
     ) -> Look:
         with _by_hand(stack, looked), _folder(scratch) as folder:
             reader = self._reader(stack.backend)
@@ -74,7 +75,7 @@ class PulumiStacks:
             granted = self._granted(stack, folder)
             program, remarks = self._program(stack, looked, folder)
             log = folder / "events.jsonl"
-            argv = look_argv(self.cli().path, stack, looked, log=log, save_plan=save_plan)
+            argv = look_argv(self.cli().path, stack, looked, log=log, save_plan=save_plan, targets=targets)
             ran = run(
                 argv,
                 cwd=program,
