@@ -93,10 +93,10 @@ def gone_and_given_up(random: Random) -> Case:
 
 
 def late(random: Random) -> Case:
-    """Eventual consistency: the first look sees the cloud as it was. Not yet confirmed, so not yet drift."""
+    """Eventual consistency: the first read sees the cloud as it was."""
     made = _resource(random)
     one = draw(random, made.properties)
-    labels = {one.path: Expected.UNSETTLED}
+    labels = {one.path: Expected.DRIFT}
     return Case(kind="late", deployed=made, wanted=made, edits=_edit(one), stale_reads=1, labels=labels)
 
 

@@ -81,6 +81,7 @@ _SETTINGS: Sequence[tuple[Mapping[Kind, int], Mapping[str, Json], Trouble]] = (
     (IN_PLACE, {"expires_after_reads": 20}, Trouble.EXPIRES),
     (IN_PLACE, {}, Trouble.PARTIAL),
     (IN_PLACE, {"requests_per_second": 100, "throttle_patience_seconds": 0.2}, Trouble.REFUSED),
+    (IN_PLACE, {"dies_reading": ["r07"]}, Trouble.DIES),
 )
 
 
@@ -126,6 +127,7 @@ def build(lab: Lab, plot: Plot, account: str) -> LabStack:
     for name, case in plot.cases.items():
         _befall(lab, stack.id(name), case, account)
     by_id: dict[str, Json] = {
+        "dies_reading": [stack.id(name) for name in plot.knobs.get("dies_reading", ())],
         "failing": [stack.id(name) for name, case in plot.cases.items() if case.failing],
         "unsettled": {stack.id(name): case.unsettled for name, case in plot.cases.items() if case.unsettled},
     }

@@ -87,7 +87,8 @@ class Lab:
         """The same, still running: in a session of its own, with files for its output and its events."""
         number = len(list(self.folder.glob("command-*.log")))
         log, output = self.folder / f"command-{number}.events", self.folder / f"command-{number}.log"
-        argv = [str(self.programs.pulumi), *words, "--stack", stack.name, "--non-interactive", "--event-log", str(log)]
+        argv = [str(self.programs.pulumi), *words, "--stack", stack.name, "--non-interactive"]
+        argv += ["--event-log", str(log)] if words[0] in {"up", "preview", "refresh", "destroy"} else []
         with output.open("wb") as file:
             process = subprocess.Popen(
                 argv, cwd=stack.folder, env=self.environment(stack), stdin=subprocess.DEVNULL, stdout=file, stderr=file,

@@ -91,7 +91,7 @@ class FakeCloud(sdk.Provider):
 
     async def create(self, request: sdk.CreateRequest) -> sdk.CreateResponse:
         if request.preview:
-            unknown = {"endpoint": PropertyValue.computed()}
+            unknown = {"endpoint": wrapped(UNKNOWN)}
             return sdk.CreateResponse(resource_id="", properties={**request.properties, **unknown})
         knobs = await self._may_write(request.name)
         stack, project = request.urn.removeprefix("urn:pulumi:").split("::")[:2]

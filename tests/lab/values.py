@@ -1,19 +1,19 @@
-"""Pulumi's property values as plain JSON and back. The SDK takes no integer: a number must be a float."""
+"""Pulumi's property values as plain JSON and back.
+
+The SDK takes no integer, so a number must be a float; and what it calls computed it cannot send, so an unknown value is its text.
+"""
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
-from pulumi.provider.experimental.property_value import Computed, PropertyValue
+from pulumi.provider.experimental.property_value import PropertyValue
+from pulumi.runtime.rpc import UNKNOWN
 
 Json = Any
-UNKNOWN: Final = "\0unknown"
-"""Stands for a value that a preview cannot know yet: it differs from every other."""
 
 
 def plain(value: PropertyValue) -> Json:
     match value.value:
-        case Computed():
-            return UNKNOWN
         case Mapping() as inner:
             return {key: plain(one) for key, one in inner.items()}
         case (list() | tuple()) as inner:
@@ -39,3 +39,6 @@ def wrapped(value: Json, *, secret: bool = False) -> PropertyValue:
             return PropertyValue(value, secret)
         case _:
             return PropertyValue(float(value), secret)
+
+
+__all__ = ["UNKNOWN", "plain", "plain_map", "wrapped"]
