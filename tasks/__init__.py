@@ -5,6 +5,7 @@ JOBS: dict[str, str] = {
     "canvas": "tasks.canvas:JOB",
     "certificates": "tasks.certificates:JOB",
     "command": "tasks.command:JOB",
+    "drift": "tasks.drift:JOB",
     "workflow_failures": "tasks.workflow_failures:JOB",
 }
 """Every job that ships, by name: the table of contents. The value is `module:attribute`, loaded at start."""

@@ -37,6 +37,10 @@ class Sight:
     flips: Mapping[str, int] = field(default_factory=dict)
     now: datetime
 
+    @property
+    def flapping(self) -> frozenset[str]:
+        return frozenset(key for key, times in self.flips.items() if times >= self.entry.flips)
+
     def finding(
         self,
         found: Sequence[Classified],
@@ -84,12 +88,10 @@ class Sight:
 
 def findings(sight: Sight) -> Iterator[Finding]:
     """In a fixed order: what flips, what differs in the cloud, what was not deployed, noise."""
-    flapping = {key for key, times in sight.flips.items() if times >= sight.entry.flips}
-    yield from _flapping(sight, flapping)
-    rest = [one for one in sight.found if one.key not in flapping]
-    for why in (Class.DRIFT, Class.CONFLICT, Class.ADOPTED, Class.UNKNOWN):
-        for alike in _alike([one for one in rest if one.why is why and one.in_cloud]):
-            yield _in_cloud(sight, why, alike)
+    yield from _flapping(sight)
+    for why, alike in in_the_cloud(sight):
+        yield _in_cloud(sight, why, alike)
+    rest = _steady(sight)
     undeployed = [one for one in rest if one.why is Class.UNDEPLOYED]
     if undeployed:
         yield _undeployed(sight, undeployed)
@@ -99,11 +101,28 @@ def findings(sight: Sight) -> Iterator[Finding]:
         yield _unexplained(sight, "unknown", unknown, Severity.LOW)
 
 
+def in_the_cloud(sight: Sight) -> Iterator[tuple[Class, list[Classified]]]:
+    """What differs in the cloud, each group for one cause; without what flips."""
+    rest = _steady(sight)
+    for why in _REASONS:
+        for alike in _alike([one for one in rest if one.why is why and one.in_cloud]):
+            yield why, alike
+
+
+def key_of(why: Class, found: Sequence[Classified]) -> str:
+    """Of these resources at these values: known drift that moves on, or spreads, is news."""
+    told = "\n".join(sorted(f"{one.key} {one.fingerprint}" for one in found))
+    return f"{_REASONS[why]}:{hashlib.sha256(told.encode()).hexdigest()[:16]}"
+
+
+def _steady(sight: Sight) -> list[Classified]:
+    return [one for one in sight.found if one.key not in sight.flapping]
+
+
 def _in_cloud(sight: Sight, why: Class, found: Sequence[Classified]) -> Finding:
     bad = worst(found, sight.entry.severity)
     bad = max(bad, _LEAST.get(why, bad), key=lambda one: one.rank)
     bad = min(bad, _MOST.get(why, bad), key=lambda one: one.rank)
-    reason = _REASONS[why]
     told = {
         Class.DRIFT: "",
         Class.CONFLICT: f"; the program says {listed([short(one.desired) for one in found if not one.masked])}",
@@ -112,8 +131,8 @@ def _in_cloud(sight: Sight, why: Class, found: Sequence[Classified]) -> Finding:
     }[why]
     return sight.finding(
         found,
-        reason=reason,
-        key=f"{reason}:{_identity(found)}",
+        reason=_REASONS[why],
+        key=key_of(why, found),
         severity=bad,
         title=f"{what_differs(found)}{told}",
         detail="; ".join(dict.fromkeys(one.because for one in found)),
@@ -130,12 +149,6 @@ def _alike(found: Sequence[Classified]) -> Iterator[list[Classified]]:
         shape = tuple(sorted((one.path, one.kind, repr(one.actual), one.masked) for one in ones))
         groups.setdefault(shape, []).extend(ones)
     yield from (worst_first(group) for group in groups.values())
-
-
-def _identity(found: Sequence[Classified]) -> str:
-    """Of these resources at these values: known drift that moves on, or spreads, is news."""
-    told = "\n".join(sorted(f"{one.key} {one.fingerprint}" for one in found))
-    return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 
 def _undeployed(sight: Sight, found: Sequence[Classified]) -> Finding:
@@ -184,9 +197,9 @@ def _unexplained(sight: Sight, reason: str, found: Sequence[Classified], severit
     )
 
 
-def _flapping(sight: Sight, flapping: set[str]) -> Iterator[Finding]:
+def _flapping(sight: Sight) -> Iterator[Finding]:
     now = {one.key: one for one in sight.found if one.why in IN_THE_CLOUD and one.in_cloud}
-    for key in sorted(flapping):
+    for key in sorted(sight.flapping):
         one = now.get(key)
         urn, _, path = key.rpartition("#")
         name = f"{urn.rpartition('::')[2]} {path}".strip()
