@@ -73,6 +73,7 @@ def test_set_that_ships_loads_in_the_zone_of_the_instance() -> None:
     shipped = load_schedules(text, "nightly.toml", BERLIN)
     assert [(one.name, one.job, one.cron, one.zone) for one in shipped] == [
         ("nightly-certificates", "certificates", "30 2 * * *", BERLIN),
+        ("nightly-drift", "drift", "0 1 * * *", BERLIN),
         ("nightly-commands", "command", "0 3 * * *", BERLIN),
     ]
 

@@ -52,8 +52,8 @@ def runbooks_page() -> str:
     head = (
         "# Runbooks\n\n"
         + _MADE
-        + "One section per reason code of a repair: what it means, where to look, what to do. The console has the same under "
-        "`/runbooks`, and every message links to its section. `RUN` is the run's id.\n\n"
+        + "One section per reason code of a repair, and of drift: what it means, where to look, what to do. The console has the "
+        "same under `/runbooks`, and every message links to its section. `RUN` is the run's id.\n\n"
     )
     return head + "\n".join(sections)
 

@@ -1,21 +1,12 @@
 """What a person does when a repair needs them, or was refused: one runbook per reason code. Messages and pages link here."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 
+from worker.flow.drift_runbooks import DRIFT
+from worker.flow.runbook import Runbook
 
-@dataclass(frozen=True, slots=True)
-class Runbook:
-    """In a few plain sentences each."""
-
-    code: str
-    means: str
-    look: str
-    """Where to look before anything is done."""
-    do: str
-    """The way out."""
-
+__all__ = ["RUNBOOKS", "Runbook"]
 
 _RUN = "the steps of the run, what each of them said, and what was seen afterwards; then at the target itself"
 _RESOLVE = (
@@ -189,6 +180,7 @@ _ALL = (
         "`nightshift runs`: what was changed today",
         "wait until tomorrow, or raise the limit; what is found again is asked for again.",
     ),
+    *DRIFT,
 )
 
 RUNBOOKS: Mapping[str, Runbook] = MappingProxyType({runbook.code: runbook for runbook in _ALL})
