@@ -6,6 +6,7 @@ from datetime import UTC, datetime, tzinfo
 
 from notifications.findings import FindingFacts, facts, finding_url
 from notifications.message import SEVERITIES, Button, Field, Line, Message, MessageKind, Section
+from notifications.roots import by_root, root_of, same_in
 
 LIST_LIMIT = 15
 """A section lists this many lines, then says how many more there are and where."""
@@ -123,8 +124,8 @@ def _title(night: Night) -> str:
     if night.green:
         return f"{name}: all {night.ok} ok"
     counts = [
-        _count(len(night.new), "new finding"),
-        f"{len(night.still_open)} still open" if night.still_open else "",
+        _count(len(by_root(night.new)), "new finding"),
+        f"{len(by_root(night.still_open))} still open" if night.still_open else "",
         f"{len(night.cannot_tell)} could not tell" if night.cannot_tell else "",
         _count(len(night.needs_attention), "run", "needing attention"),
         _count(len(night.held), "repair", "held half done", plural="repairs"),
@@ -175,13 +176,15 @@ def _sections(night: Night) -> list[Section]:
 
 def _findings(night: Night, findings: Sequence[FindingFacts]) -> list[Line]:
     worst_first = sorted(findings, key=lambda one: (-SEVERITIES.index(one.severity), one.opened_at, one.id))
-    return [Line(_finding(one), finding_url(one.id, night.console_url), one.severity) for one in worst_first]
+    groups = [(group[0], group) for group in by_root(worst_first)]
+    return [Line(_finding(one, group), finding_url(one.id, night.console_url), one.severity) for one, group in groups]
 
 
-def _finding(finding: FindingFacts) -> str:
+def _finding(finding: FindingFacts, group: Sequence[FindingFacts]) -> str:
+    title = f"{root_of(finding)}, {same_in(group)}" if len(group) > 1 else finding.title
     owner = f", {finding.owner}" if finding.owner else ""
     acknowledged = f", acknowledged by {finding.state_by or 'somebody'}" if finding.state == "acknowledged" else ""
-    return f"{finding.severity}: {finding.title} [{finding.reason}] ({finding.environment}{owner}){acknowledged}"
+    return f"{finding.severity}: {title} [{finding.reason}] ({finding.environment}{owner}){acknowledged}"
 
 
 def _unknown(night: Night, unknown: NightUnknown) -> Line:
