@@ -9,6 +9,7 @@ from fastapi import APIRouter, Form, Query, Response
 from fastapi.responses import HTMLResponse
 
 from notifications.differences import Difference, differences, since
+from notifications.roots import by_root, same_in
 from worker.api.console.page import Acts, Looks, back_to
 from worker.api.findings import require_mute
 from worker.api.reading import visible_finding, visible_findings
@@ -33,21 +34,25 @@ router = APIRouter(prefix="/findings")
 
 @router.get("", response_class=HTMLResponse)
 def findings_page(
-    visitor: Looks, state: Shown = "unresolved", job: str = "", page: Annotated[int, Query(ge=1, le=1000)] = 1
+    visitor: Looks, state: Shown = "unresolved", job: str = "", cause: str = "", page: Annotated[int, Query(ge=1, le=1000)] = 1
 ) -> HTMLResponse:
+    """Findings of one root are one row; `cause` shows each of them."""
     states = {"unresolved": OPEN_STATES, "all": EVERY_STATE}.get(state) or (FindingState(state),)
     with visitor.here.shift.ledger.read() as connection:
         rows = visible_findings(connection, visitor.caller, job=job or None, states=states)
-    shown = rows[(page - 1) * PAGE : page * PAGE]
+    groups = [[row] for row in rows if row.cause == cause] if cause else by_root(rows)
+    shown = groups[(page - 1) * PAGE : page * PAGE]
     return visitor.page(
         "findings.html",
-        rows=shown,
-        total=len(rows),
+        rows=[group[0] for group in shown],
+        together={group[0].id: same_in(group) for group in shown if len(group) > 1},
+        total=len(groups),
         state=state,
         job=job,
+        cause=cause,
         jobs=sorted(visitor.here.shift.jobs),
         page=page,
-        pages=max(1, -(-len(rows) // PAGE)),
+        pages=max(1, -(-len(groups) // PAGE)),
     )
 
 
