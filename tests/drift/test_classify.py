@@ -55,6 +55,10 @@ def test_two_looks_give_the_third_away_only_where_values_can_be_compared(u: Look
     assert classes(look(D, size("a", 1, 9)), u, r) == {"a.size": expected}
 
 
+def test_a_look_at_the_program_that_missed_what_the_cloud_shows_does_not_call_it_ignored() -> None:
+    assert classes(look(D, size("a", 1, 9)), look(U), look(R)) == {"a.size": Class.DRIFT}
+
+
 def test_a_resource_that_is_gone_is_drift_as_long_as_the_program_wants_it() -> None:
     [one] = classify(state(), look(D, gone("a")), look(U), look(R, change("a", operation="create")))
     assert (one.why, one.gone, one.last_known, one.actual, one.desired) == (Class.DRIFT, True, "there", "gone", "there")

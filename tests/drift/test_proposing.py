@@ -7,7 +7,7 @@ import pytest
 from tasks.drift import JOB, DriftParams
 from tasks.drift.patching import parts
 from tasks.errors import StackError
-from tasks.model import Answer, Finding, Plan, Reversibility, Severity, Simulation
+from tasks.model import Answer, Finding, Plan, Reversibility, Simulation
 from tasks.stacks import Look, ResourceChange
 from tasks.testing import read_only
 from tests.drift.made import NAME, change, gone, look, prop, resource, size, state, urn
@@ -154,13 +154,13 @@ def test_a_resource_with_a_conflict_of_its_own_is_left_out_of_a_repair() -> None
     assert proposed(drifted(mixed, u=look(U, code), r=look(R, back, refreshed=[mixed]))) is None
 
 
-def test_credentials_in_doubt_lead_to_no_proposal_for_anything() -> None:
-    lost = [gone(name) for name in "abcdef"]
-    nights = drifted(*lost, r=look(R, *(change(name, operation="create") for name in "abcdef"), refreshed=lost))
+def test_credentials_in_doubt_lead_to_no_proposal_for_any_resource_of_the_stack() -> None:
+    stack = state(resource("far", provider="aws 6.0.0", provider_name="west"), *(resource(name) for name in "abc"))
+    seen = [gone("far"), DRIFT]
+    nights = Nights().sees(d=look(D, *seen), r=look(R, change("far", operation="create"), BACK, refreshed=seen), of=stack)
     answers = nights.night()
-    one = Finding(entry="lab", subject="lab/dev", key="drift:x", reason="drift", severity=Severity.HIGH, title="x")
-    assert findings(answers) == []
-    assert plan_of(nights, [one]) is None
+    assert [one.reason for one in findings(answers)] == ["drift"]
+    assert proposed(nights, answers) is None
 
 
 def test_a_look_at_program_and_cloud_that_saw_another_cloud_leads_to_no_proposal() -> None:
