@@ -14,6 +14,8 @@ from tests.lab.lab import Lab, LabStack
 from tests.lab.program import Program, Resource
 
 LONG = timedelta(seconds=90)
+PROVIDER = "tests.lab.provider"
+"""In the command line of the fake cloud's provider."""
 
 
 def mac(content: bytes) -> str:
@@ -86,3 +88,16 @@ def seen(look: Look) -> dict[str, tuple[str, dict[str, tuple[object, object]]]]:
 
 def names(urns: tuple[str, ...]) -> set[str]:
     return {urn.rpartition("::")[2] for urn in urns}
+
+
+def left_of(lab: Lab) -> list[str]:
+    """Command lines of living processes of looks in this laboratory."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            environment, line = (process / "environ").read_bytes(), (process / "cmdline").read_bytes()
+        except OSError:  # it ended meanwhile
+            continue
+        if str(lab.folder).encode() in environment and b"NIGHTSHIFT_KEEPER" in environment:
+            found.append(line.replace(b"\0", b" ").decode())
+    return found

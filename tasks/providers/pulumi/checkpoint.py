@@ -96,9 +96,11 @@ def sha256_of(checkpoint: Checkpoint) -> str:
 def _deployment(said: Mapping[str, Any]) -> Mapping[str, Any]:
     """Of a checkpoint (`checkpoint.latest`), or of an export (`deployment`)."""
     found = said["deployment"] if "deployment" in said else said["checkpoint"].get("latest")
-    if not isinstance(found or {}, dict):
+    if found is None:  # a stack that was never updated
+        return {}
+    if not isinstance(found, dict):
         raise TypeError("no deployment")
-    return found or {}
+    return found
 
 
 def resource_of(one: Mapping[str, Any], deployment: Deployment) -> StateResource:

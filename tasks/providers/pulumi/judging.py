@@ -70,4 +70,7 @@ def _failure(stack: Stack, seen: Seen, ran: Ran) -> StackError:
     said = "\n".join([*(words for _, words in seen.errors), ran.errors()]).strip() or ran.output().strip()
     shown = seen.masker.text(said)[:_LONGEST_REASON] or "without a word"
     message = f"{stack.full_name}: pulumi ended with exit code {ran.exit_code}: {shown}"
-    return StackError(message, reason=reason_of(said, ran.exit_code), stage="look")
+    reason = reason_of(said, ran.exit_code)
+    if reason == "failed" and (seen.looked is not Looked.D or stack.run_program) and not seen.failed_urns:
+        reason = "program_failed"  # each language says it in words of its own
+    return StackError(message, reason=reason, stage="look")

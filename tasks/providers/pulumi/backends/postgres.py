@@ -1,5 +1,6 @@
 """States in a PostgreSQL table: `postgres://user@host/database?table=pulumi_state`. Read-only transactions, two statements."""
 
+import re
 from base64 import b64decode
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ _TABLE = "pulumi_state"
 _REFUSALS = ("28", "42501")
 """SQLSTATE: invalid authorization, insufficient privilege."""
 _NO_TABLE = "42P01"
-_WORDS = ("authentication failed", "no password supplied", "permission denied")
+_WORDS = re.compile(r"authentication failed|no password supplied|permission denied|role \"[^\"]*\" does not exist|pg_hba")
 """Of a refusal at connection, which has no SQLSTATE."""
 
 
@@ -62,7 +63,7 @@ class PostgresBlobs:
             state = error.sqlstate or ""
             if state == _NO_TABLE:
                 raise unreachable(self.where, f"it has no table {self.table}") from None
-            if state.startswith(_REFUSALS) or any(words in str(error) for words in _WORDS):
+            if state.startswith(_REFUSALS) or _WORDS.search(str(error)):
                 raise refused(self.where, state or "at connection") from None
             raise unreachable(self.where, f"{type(error).__name__} {state}".strip()) from None
 
