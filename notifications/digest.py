@@ -58,6 +58,8 @@ class Night:
     ok: int = 0
     muted: int = 0
     """Findings that are kept quiet; their entries are not ok."""
+    fleets: Sequence[tuple[str, str]] = ()
+    """Schedules that looked at more than one thing, each with what came of it in a line."""
     unscheduled: Sequence[str] = ()
     """Entries of the estate that no schedule selects."""
     new: Sequence[FindingFacts] = ()
@@ -215,6 +217,7 @@ def _fields(night: Night) -> list[Field]:
     return [
         Field("Looked at", f"{night.looked_at} of {_count(night.expected, 'entry', plural='entries')}"),
         Field("Ok", str(night.ok)),
+        *(Field(name, told) for name, told in night.fleets[:LIST_LIMIT]),
         Field("From, until", f"{since}, {until}"),
         *([Field("Watched by no schedule", _named(night.unscheduled))] if night.unscheduled else []),
     ]
@@ -239,6 +242,7 @@ def _facts(night: Night) -> dict[str, object]:
         "incomplete": list(night.incomplete),
         "ok": night.ok,
         "muted": night.muted,
+        "fleets": dict(night.fleets),
         "unscheduled": list(night.unscheduled),
         "new": of(night.new),
         "still_open": of(night.still_open),

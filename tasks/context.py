@@ -19,6 +19,16 @@ EntryT = TypeVar("EntryT", bound="Entry")
 Mode = Literal["observe", "propose", "execute"]
 
 
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What a look at an entry asks of the outside and of the worker; bounds how many run at once."""
+
+    account: str = ""
+    """What it shares with other entries and that takes only so many looks at once: a cloud account of `[accounts.NAME]`."""
+    memory_mb: int = 0
+    """At most so much memory, programs included, in MiB; 0: next to nothing."""
+
+
 class Entry(BaseModel):
     """One thing the operator asked us to watch. A job subclasses it with the keys of its own estate table."""
 
@@ -33,6 +43,10 @@ class Entry(BaseModel):
     """Keys that only the operator may set, not the target of a request: files of the worker's own, for one."""
     write_only: ClassVar[frozenset[str]] = frozenset()
     """Keys whose secret references only `apply` may read."""
+
+    def load(self) -> Load:
+        """What a run over it weighs. A job whose looks are heavy, or are counted by somebody, overrides it."""
+        return Load()
 
 
 class Log(Protocol):

@@ -123,6 +123,7 @@ class House:
             pace=self._pace(),
             interruptions=(SoftTimeLimitExceeded,),
             artifact_limit_bytes=self.settings.artifact_limit_mb * 2**20,
+            memory_budget=self.settings.memory_mb,
         )
 
     def _ring(self, queued: Sequence[Run]) -> None:
@@ -265,6 +266,7 @@ def estate_of(found: configuration.Configuration, revision: int | None, jobs: di
         schedules={schedule.name: schedule for schedule in found.schedules},
         policy=found.policy,
         people=found.people,
+        accounts={name: account.at_once for name, account in found.accounts.items()},
     )
 
 

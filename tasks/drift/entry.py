@@ -7,7 +7,7 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from tasks.context import Entry
+from tasks.context import Entry, Load
 from tasks.job import Params
 from tasks.model import Severity
 from tasks.programs import Argv, Name, Text
@@ -69,6 +69,9 @@ class DriftEntry(Entry):
     lock_minutes: float = Field(60, ge=0, description="A lock that is older is told of.")
     flips: int = Field(4, ge=2, le=20, description="A property that changed so often within 14 days is told of as flapping.")
 
+    account: str = Field("", description="Cloud account that it is read with, of `[accounts.NAME]`: so many looks go on at once.")
+    memory_mb: int = Field(600, ge=0, le=1_000_000, description="MiB that a look takes with its providers; bounds how many go on.")
+
     estate_only: ClassVar[frozenset[str]] = frozenset({
         "backend", "credentials", "path", "git_url", "passphrase", "variables", "identity_command",
     })  # fmt: skip
@@ -101,6 +104,9 @@ class DriftEntry(Entry):
         if bool(self.identity_command) != bool(self.identity):
             raise ValueError("`identity_command` and `identity` belong together: who is asked, and what it must say")
         return self
+
+    def load(self) -> Load:
+        return Load(account=self.account, memory_mb=self.memory_mb)
 
     @property
     def place(self) -> str:

@@ -31,8 +31,8 @@ class BatchQuery(Closed):
 
 
 def batch_shown(view: BatchView) -> dict[str, Any]:
-    """The batch, `states` (runs by state), `counts` (entries by outcome) and `entries_looked_at`."""
-    said = {"states": view.states, "counts": view.counts, "entries_looked_at": view.looked_at}
+    """The batch, `states` (runs by state), `counts` (entries by outcome), `entries_looked_at`, and `report`: all in one line."""
+    said = {"states": view.states, "counts": view.counts, "entries_looked_at": view.looked_at, "report": view.report}
     return {**shown(view.batch), **said}
 
 

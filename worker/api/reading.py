@@ -11,6 +11,7 @@ from tasks.model import Severity
 from worker.api.auth import Caller
 from worker.api.gateway import Gateway
 from worker.flow.errors import NotFound
+from worker.flow.results import fan_in
 from worker.ledger import batches, findings, runs, schedules, tallies
 from worker.ledger.tallies import Tally
 from worker.records import Batch, FindingRow, FindingState, Run, RunState, ScheduleRow
@@ -50,9 +51,13 @@ class BatchView:
 
     @property
     def looked_at(self) -> int:
-        """Entries of this batch. What a run that was cut short could not tell may be what it did not come to."""
-        told = sum(number for tally in self.tallies for name, number in tally.counts.items() if name != "cannot_tell")
-        return told + sum(tally.counts.get("cannot_tell", 0) for tally in self.tallies if tally.state is RunState.SUCCEEDED)
+        """Entries of this batch."""
+        return tallies.looked_at(self.tallies)
+
+    @property
+    def report(self) -> str:
+        """The whole of it in one line."""
+        return fan_in(self.looked_at, self.batch.entries_expected, self.counts)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,15 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
 
 from tasks.context import Entry
 from tasks.job import Job
 from worker.configuration.documents import Document, as_json
-from worker.configuration.model import Defaults, Environment
+from worker.configuration.model import Account, Defaults, Environment
 from worker.problems import Path, accepted, did_you_mean
 
-OWN_TABLES = ("defaults", "environments")
+PartT = TypeVar("PartT", bound=BaseModel)
+OWN_TABLES = ("defaults", "environments", "accounts")
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +22,7 @@ class Estate:
 
     defaults: Defaults
     environments: Mapping[str, Environment]
+    accounts: Mapping[str, Account]
     entries: Mapping[str, tuple[dict[str, Any], ...]]
     names: Mapping[str, Sequence[str]]
     """By job; also of entries that were refused, lest a schedule that names one be refused for it."""
@@ -27,7 +31,8 @@ class Estate:
 def read_estate(document: Document, jobs: Mapping[str, Job[Any]]) -> Estate:
     """The estate; what is wrong is noted in `document`."""
     defaults = document.parsed(("defaults",), Defaults, document.table.get("defaults", {})) or Defaults()
-    environments = _environments(document)
+    environments = _named(document, "environments", Environment)
+    accounts = _named(document, "accounts", Account)
     _refuse_undeclared(document, ("defaults", "environment"), defaults.environment, environments)
     entries: dict[str, tuple[dict[str, Any], ...]] = {}
     names: dict[str, list[str]] = {}
@@ -37,23 +42,24 @@ def read_estate(document: Document, jobs: Mapping[str, Job[Any]]) -> Estate:
         if not isinstance(rows, list):
             document.refuse((name,), f"write each entry as a table of its own, headed [[{name}]]")
             continue
-        found = [_entry(document, (name, index), row, model, defaults) for index, row in enumerate(rows)]
+        found = [_entry(document, (name, index), row, model, defaults, accounts) for index, row in enumerate(rows)]
         _refuse_namesakes(document, name, found)
         for index, entry in enumerate(found):
             if entry:
                 _refuse_undeclared(document, (name, index, "environment"), str(entry["environment"]), environments)
         entries[name] = tuple(entry for entry in found if entry)
         names[name] = [_name(entry or row) for entry, row in zip(found, rows, strict=True)]
-    return Estate(defaults, environments, entries, names)
+    return Estate(defaults, environments, accounts, entries, names)
 
 
-def _environments(document: Document) -> dict[str, Environment]:
-    tables = document.table.get("environments", {})
+def _named(document: Document, heading: str, model: type[PartT]) -> dict[str, PartT]:
+    """The tables `[heading.NAME]`. One that is refused has its name all the same, lest what names it be refused too."""
+    tables = document.table.get(heading, {})
     if not isinstance(tables, Mapping):
-        document.refuse(("environments",), "accepted: tables headed [environments.NAME]")
+        document.refuse((heading,), f"accepted: tables headed [{heading}.NAME]")
         return {}
-    read = {name: document.parsed(("environments", name), Environment, table) for name, table in tables.items()}
-    return {name: environment or Environment() for name, environment in read.items()}
+    read = {name: document.parsed((heading, name), model, table) for name, table in tables.items()}
+    return {name: part or model.model_construct() for name, part in read.items()}
 
 
 def _entry_model(document: Document, table: str, jobs: Mapping[str, Job[Any]]) -> type[Entry] | None:
@@ -66,12 +72,19 @@ def _entry_model(document: Document, table: str, jobs: Mapping[str, Job[Any]]) -
     return job.entry if job and table in with_entries else None
 
 
-def _entry(document: Document, path: Path, row: object, model: type[Entry], defaults: Defaults) -> dict[str, Any] | None:
+def _entry(
+    document: Document, path: Path, row: object, model: type[Entry], defaults: Defaults, accounts: Mapping[str, Account]
+) -> dict[str, Any] | None:
     """The entry as written with the defaults filled in, or None when it is refused."""
     document.refuse_inline_secrets(path, row)
     parsed = document.parsed(path, model, row)
     if parsed is None:
         return None
+    account = parsed.load().account
+    if account and account not in accounts:
+        document.refuse(
+            (*path, "account"), f"no such account; {did_you_mean(account, list(accounts))} Declare it: [accounts.{account}]"
+        )
     # Kept as written, not as parsed: what a later version of the job adds to its model does not change a revision.
     written = as_json(row) if isinstance(row, Mapping) else parsed.model_dump(mode="json", exclude_unset=True)
     labels = {**defaults.labels, **parsed.labels}

@@ -42,6 +42,7 @@ def check(folder: Path, jobs: Mapping[str, Job[Any]], default_zone: ZoneInfo) ->
     return Configuration(
         defaults=estate.defaults,
         environments=dict(estate.environments),
+        accounts=dict(estate.accounts),
         estate=dict(estate.entries),
         people=people,
         policy=policy,

@@ -41,6 +41,12 @@ class Environment(_Part):
     mode: Mode = Field("observe", description="observe: findings only; propose: shows what it would ask; execute: asks and does.")
 
 
+class Account(_Part):
+    """`[accounts.NAME]` of estate.toml: a cloud account, or whatever else entries share that takes only so much at once."""
+
+    at_once: int = Field(ge=1, le=1000, description="So many runs may look at it at the same time.")
+
+
 def _pin_hash(text: str) -> str:
     if not is_pin_hash(text):
         raise ValueError("not a PIN's hash; make one with `nightshift people pin NAME`")
@@ -94,6 +100,7 @@ class Configuration(_Part):
     format: Literal[1] = 1
     defaults: Defaults = Defaults()
     environments: dict[str, Environment] = Field(default_factory=dict)
+    accounts: dict[str, Account] = Field(default_factory=dict)
     estate: dict[str, tuple[dict[str, JsonValue], ...]] = Field(default_factory=dict)
     """By job; each entry as written, with the defaults filled in."""
     people: tuple[Person, ...] = ()
@@ -105,7 +112,11 @@ class Configuration(_Part):
     @cached_property
     def content(self) -> dict[str, Any]:
         """All of it as JSON; `Configuration.model_validate` reads it back."""
-        return self.model_dump(mode="json")
+        content = self.model_dump(mode="json")
+        if not self.accounts:
+            # What does not use them has the same digest as before there were any, and older processes can read it.
+            del content["accounts"]
+        return content
 
     @cached_property
     def digest(self) -> str:

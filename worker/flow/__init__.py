@@ -10,12 +10,12 @@ from collections.abc import Collection
 
 import structlog
 
-from worker.flow import carrying, looking, outcome
-from worker.flow.claiming import claim, release
+from worker.flow import carrying, looking
+from worker.flow.claiming import claim, release, ring_next
 from worker.flow.desk import Desk
 from worker.flow.errors import LeaseLost
 from worker.flow.intake import Enqueued, Order, Request, enqueue
-from worker.flow.outcome import Outcome
+from worker.flow.outcome import Outcome, record
 from worker.flow.pulse import PULSE, Watch
 from worker.flow.shift import Shift
 from worker.records import Run, RunKind
@@ -35,6 +35,12 @@ def execute_run(
     run = claim(shift, run_id, job_name, worker, kinds)
     if run is None:
         return None
+    outcome = _run(shift, run)
+    ring_next(shift, run)
+    return outcome
+
+
+def _run(shift: Shift, run: Run) -> Outcome | None:
     with PULSE.watching(shift, run) as watch:
         desk = Desk.of(shift, run, watch)
         try:
@@ -53,4 +59,4 @@ def _check(shift: Shift, run: Run, watch: Watch, desk: Desk) -> Outcome | None:
     if watch.stop == "drained" and not report.whole:
         release(shift, run, watch, "drained")
         return None
-    return outcome.record(shift, run, selection, report, watch, desk)
+    return record(shift, run, selection, report, watch, desk)

@@ -9,7 +9,7 @@ from sqlalchemy.exc import DBAPIError
 
 from worker.flow.pulse import Watch
 from worker.flow.shift import Shift
-from worker.ledger import approvals, audit_rows, effects, keepings, outbox, revisions, runs, turns
+from worker.ledger import approvals, audit_rows, effects, keepings, outbox, revisions, runs, slots, turns
 from worker.records import ActorKind, AuditEntry, Run, RunKind, RunState, Topic
 
 log = structlog.get_logger("nightshift.flow")
@@ -18,7 +18,8 @@ log = structlog.get_logger("nightshift.flow")
 def claim(shift: Shift, run_id: str, job_name: str, worker: str, kinds: Collection[RunKind]) -> Run | None:
     """queued → running under a new fence, with its audit row; None when somebody else has it or it is not queued.
 
-    Nor is an effect taken while its environment is frozen, or while another run has its subject in hand.
+    Nor is a run taken while its account or this worker's memory has no room, nor an effect while its environment is frozen, or
+    while another run has its subject in hand.
     """
     for kind in RunKind:
         if kind not in kinds or (kind is RunKind.EFFECT and _held_back(shift, run_id)):
@@ -35,7 +36,15 @@ def _take(shift: Shift, run_id: str, job_name: str, worker: str, kind: RunKind) 
     try:
         with shift.ledger.turn() as tx:
             return turns.take(
-                tx, run_id, job=job_name, kind=kind, owner=owner, worker=worker, lease_seconds=lease, at=shift.clock()
+                tx,
+                run_id,
+                job=job_name,
+                kind=kind,
+                owner=owner,
+                worker=worker,
+                lease_seconds=lease,
+                at=shift.clock(),
+                memory_budget=shift.memory_budget,
             )
     except DBAPIError:
         # The commit may have been applied all the same: the row tells.
@@ -57,6 +66,20 @@ def release(shift: Shift, run: Run, watch: Watch, reason: str, *, pause: timedel
         )
         outbox.put(tx, Topic.BELL, run.id, at=now, not_before=now + pause)
     log.info("run_released", run_id=run.id, job=run.job, reason=reason)
+
+
+def ring_next(shift: Shift, ended: Run) -> None:
+    """Ring for who may go on now that this run has left its slots. The relay is the safety net, and slower."""
+    if ended.account is None and ended.memory_mb is None:
+        return
+    try:
+        with shift.ledger.read() as connection:
+            waiting = slots.next_in_line(connection, ended)
+    except DBAPIError as error:
+        log.warning("next_not_rung", run_id=ended.id, error=type(error.orig).__name__)
+        return
+    if waiting:
+        shift.ring(waiting)
 
 
 def _held_back(shift: Shift, run_id: str) -> bool:

@@ -3,6 +3,7 @@
 import difflib
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -113,8 +114,19 @@ def enqueue(shift: Shift, request: Request, permit: Permit = permit_all) -> Enqu
         made = write_batch(shift, tx, request, drafts, estate)
     if made is None:
         return _joined(shift, request)
-    shift.ring(made.runs)
+    shift.ring(with_room(made.runs))
     return made
+
+
+def with_room(made: Sequence[Run]) -> list[Run]:
+    """Those for whose bells there may be room; as one ends, the next of its account is rung for."""
+    rung: Counter[str] = Counter()
+    first: list[Run] = []
+    for run in made:
+        rung[run.account or ""] += 1
+        if run.account_limit is None or rung[run.account or ""] <= run.account_limit:
+            first.append(run)
+    return first
 
 
 def write_batch(shift: Shift, tx: Connection, request: Request, drafts: Sequence[Draft], estate: Estate) -> Enqueued | None:
@@ -124,7 +136,7 @@ def write_batch(shift: Shift, tx: Connection, request: Request, drafts: Sequence
     # One statement finds the epoch by itself.
     epoch = 0 if at_once else revisions.state(tx).epoch
     batch = _batch(request, drafts, estate, epoch, now)
-    made = [_run(batch, request, position, draft) for position, draft in enumerate(drafts)]
+    made = [_run(batch, request, position, draft, estate.accounts) for position, draft in enumerate(drafts)]
     told = _queued(request, batch, made)
     if at_once:
         found = turns.queue_one(tx, batch, made[0], told, again_at=now + shift.pace.first_ring_again)
@@ -232,13 +244,21 @@ def _drafts(shift: Shift, item: int, order: Order, estate: Estate) -> list[Draft
 
 
 def _chunks(entries: Sequence[Entry], size: int) -> list[Sequence[Entry]]:
-    """At most `size` entries a run, all of one environment: grants and modes are per environment."""
-    ordered = sorted(entries, key=lambda entry: entry.environment)
+    """At most `size` entries a run, all of one environment, as grants and modes are, and of one account."""
+    alike = _alike if size > 1 else _environment
     chunks: list[Sequence[Entry]] = []
-    for _, group in groupby(ordered, key=lambda entry: entry.environment):
+    for _, group in groupby(sorted(entries, key=alike), key=alike):
         members = list(group)
         chunks += [members[start : start + size] for start in range(0, len(members), size)]
     return chunks
+
+
+def _environment(entry: Entry) -> tuple[str, ...]:
+    return (entry.environment,)
+
+
+def _alike(entry: Entry) -> tuple[str, ...]:
+    return entry.environment, entry.load().account
 
 
 def _batch(request: Request, drafts: Sequence[Draft], estate: Estate, epoch: int, now: datetime) -> Batch:
@@ -263,8 +283,11 @@ def _batch(request: Request, drafts: Sequence[Draft], estate: Estate, epoch: int
     )
 
 
-def _run(batch: Batch, request: Request, position: int, draft: Draft) -> Run:
+def _run(batch: Batch, request: Request, position: int, draft: Draft, accounts: Mapping[str, int]) -> Run:
     owners = {entry.owner for entry in draft.entries}
+    loads = [entry.load() for entry in draft.entries]
+    # Accounts that the configuration does not name bound nothing.
+    limit = accounts.get(loads[0].account)
     shared = set.intersection(*(set(entry.labels.items()) for entry in draft.entries))
     return Run(
         id=new_id(),
@@ -284,5 +307,8 @@ def _run(batch: Batch, request: Request, position: int, draft: Draft) -> Run:
         revision=batch.revision,
         epoch=batch.epoch,
         traceparent=request.traceparent,
+        account=loads[0].account if limit is not None else None,
+        account_limit=limit,
+        memory_mb=max(load.memory_mb for load in loads) or None,
         created_at=batch.created_at,
     )

@@ -63,9 +63,10 @@ class Report:
         return worst
 
     def counts(self) -> dict[str, int]:
-        """Numbers of entries by outcome."""
+        """Numbers of entries by outcome, and how many of those with a finding have one of drift."""
         counted = Counter(self.outcomes().values())
-        return {kind: counted[kind] for kind in ("ok", "finding", "cannot_tell")}
+        drifted = {one.entry for one in self.answers if isinstance(one, Finding) and (one.desired, one.actual) != (None, None)}
+        return {kind: counted[kind] for kind in ("ok", "finding", "cannot_tell")} | ({"drifted": len(drifted)} if drifted else {})
 
     def verdict(self) -> Verdict:
         """Never ok unless every entry is; `cannot_tell` only if nothing at all could be told."""
@@ -80,7 +81,7 @@ class Report:
         """`98 ok, 1 finding, 1 cannot tell`."""
         counts = self.counts()
         names = {"ok": "ok", "finding": "finding" if counts["finding"] == 1 else "findings", "cannot_tell": "cannot tell"}
-        return ", ".join(f"{number} {names[kind]}" for kind, number in counts.items() if number) or "nothing to look at"
+        return ", ".join(f"{counts[kind]} {word}" for kind, word in names.items() if counts[kind]) or "nothing to look at"
 
 
 def kind_of(answer: Answer) -> str:

@@ -5,6 +5,7 @@ from datetime import timedelta
 from sqlalchemy import Connection
 
 from worker.flow import asking
+from worker.flow.claiming import ring_next
 from worker.flow.liveness import alive, told
 from worker.flow.outcome import close_if_last
 from worker.flow.shift import Shift
@@ -44,6 +45,7 @@ def take_over(shift: Shift, run: Run, seen_for: timedelta = timedelta(0)) -> Run
             return state
         close_if_last(tx, run, now)
         _tell(shift, tx, run, state, summary)
+    ring_next(shift, run)
     return state
 
 

@@ -61,6 +61,19 @@ def _result(item: int, made: Sequence[Run], asked: Asked) -> Json:
     }
 
 
+def fan_in(looked_at: int, expected: int, counts: Mapping[str, int]) -> str:
+    """`looked at 500 of 500, 7 drifted, 2 cannot tell`: a fleet in one line, by numbers of entries."""
+    drifted, others = counts.get("drifted", 0), counts.get("finding", 0) - counts.get("drifted", 0)
+    told = [
+        f"looked at {looked_at} of {expected}",
+        f"{drifted} drifted" if drifted else "",
+        f"{others} with {'other ' if drifted else ''}findings" if others else "",
+        f"{counts['cannot_tell']} cannot tell" if counts.get("cannot_tell") else "",
+    ]
+    all_ok = expected and counts.get("ok") == expected
+    return ", ".join([*filter(None, told), *(["all ok"] if all_ok else [])])
+
+
 def _approval(approval: Approval, how: AskedHow) -> Json:
     return {
         "id": approval.id,

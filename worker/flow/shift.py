@@ -62,6 +62,8 @@ class Estate:
     schedules: Mapping[str, Schedule]
     policy: Policy = field(default_factory=Policy)
     people: Sequence[Person] = ()
+    accounts: Mapping[str, int] = field(default_factory=dict)
+    """How many runs may look at one account at once, by its name."""
 
     def table(self, job: Job[Any]) -> Mapping[str, Entry]:
         """The job's entries; a job without a table has the one entry of its own name."""
@@ -106,3 +108,5 @@ class Shift:
     interruptions: tuple[type[BaseException], ...] = ()
     """What the executor raises inside a check that ran over its time limit."""
     artifact_limit_bytes: int = 16 * 2**20
+    memory_budget: int = 0
+    """MiB that the runs of one worker may take together, as far as their entries say; 0: any."""

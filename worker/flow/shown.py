@@ -8,8 +8,11 @@ from typing import Any
 
 from tasks.model import Json
 
-HIDDEN = frozenset({"lease_owner", "lease_until", "fence", "callback", "family", "request_digest", "mac", "identity"})
-"""Members of records that are nobody's business outside: locks and bearer tokens."""
+HIDDEN = frozenset({
+    "lease_owner", "lease_until", "fence", "callback", "family", "request_digest", "mac", "identity",
+    "account_limit", "account_slot", "memory_mb", "worker_slot",
+})  # fmt: skip
+"""Members of records that are nobody's business outside: locks, slots and bearer tokens."""
 
 
 def shown(record: Any) -> dict[str, Json]:  # noqa: ANN401 - any dataclass

@@ -77,6 +77,12 @@ def first_created_at(connection: Connection) -> datetime | None:
     return found
 
 
+def made_between(connection: Connection, since: datetime, until: datetime) -> list[Batch]:
+    """Oldest first."""
+    statement = select(BATCHES).where(BATCHES.c.created_at >= since, BATCHES.c.created_at < until)
+    return [record(Batch, row) for row in connection.execute(statement.order_by(BATCHES.c.id))]
+
+
 def listing(
     connection: Connection,
     *,

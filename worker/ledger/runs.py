@@ -6,6 +6,7 @@ from typing import Any, TypedDict, Unpack
 
 from sqlalchemy import Connection, Float, bindparam, func, insert, or_, select, update
 
+from worker.ledger import slots
 from worker.ledger.rows import record
 from worker.ledger.tables import RUNS, STATE
 from worker.ledger.types import database_now
@@ -33,6 +34,7 @@ CLAIM = (
         RUNS.c.kind.in_(bindparam("of_kinds", expanding=True)),
         # The lock (job, subject); of two claims at once the unique index refuses one.
         or_(RUNS.c.kind != RunKind.EFFECT, ~_IN_HAND.exists()),
+        *slots.ROOM,
     )
     .values(
         state=RunState.RUNNING,
@@ -43,6 +45,7 @@ CLAIM = (
         started_at=database_now(),
         worker=bindparam("at_worker"),
         revision=_REVISION,
+        **slots.TAKEN,
     )
     .returning(*RUNS.c)
 )
@@ -57,17 +60,28 @@ def claim(
     worker: str,
     lease_seconds: float,
     kinds: Collection[RunKind] = tuple(RunKind),
+    memory_budget: int = 0,
 ) -> Run | None:
-    """queued → running under the next fence. None: not queued, of another job or kind, of an older epoch, or an effect whose
-    subject another run has in hand. Raises `IntegrityError` when that other run was claimed at this very moment.
+    """queued → running under the next fence. None: not queued, of another job or kind, of an older epoch, without room (see
+    `slots`), or an effect whose subject another run has in hand. Raises `IntegrityError` when another run was claimed at this
+    very moment that took the room or the subject. `memory_budget`: of this worker, in MiB; 0: any.
     """
-    values = claim_values(run_id, job=job, owner=owner, worker=worker, lease_seconds=lease_seconds, kinds=kinds)
+    values = claim_values(
+        run_id, job=job, owner=owner, worker=worker, lease_seconds=lease_seconds, kinds=kinds, memory_budget=memory_budget
+    )
     row = tx.execute(CLAIM, values).first()
     return record(Run, row) if row else None
 
 
 def claim_values(
-    run_id: str, *, job: str, owner: str, worker: str, lease_seconds: float, kinds: Collection[RunKind]
+    run_id: str,
+    *,
+    job: str,
+    owner: str,
+    worker: str,
+    lease_seconds: float,
+    kinds: Collection[RunKind],
+    memory_budget: int = 0,
 ) -> dict[str, Any]:
     """What `CLAIM` is executed with."""
     return {
@@ -77,6 +91,7 @@ def claim_values(
         "by": owner,
         "at_worker": worker,
         "lease_seconds": lease_seconds,
+        "memory_budget": memory_budget,
     }
 
 

@@ -41,11 +41,18 @@ def of_batches(connection: Connection, batch_ids: Collection[str]) -> list[Tally
 
 
 def summed(tallies: Collection[Tally]) -> Mapping[str, int]:
-    """Numbers of entries by outcome."""
+    """Numbers of entries by outcome, and how many of those with a finding have one of drift."""
     total: Counter[str] = Counter()
     for tally in tallies:
         total.update(tally.counts)
-    return {outcome: total[outcome] for outcome in ("ok", "finding", "cannot_tell")}
+    drifted = {"drifted": total["drifted"]} if total["drifted"] else {}
+    return {outcome: total[outcome] for outcome in ("ok", "finding", "cannot_tell")} | drifted
+
+
+def looked_at(tallies: Collection[Tally]) -> int:
+    """Numbers of entries. What a run that was cut short could not tell may be what it did not come to."""
+    told = sum(tally.counts.get(name, 0) for tally in tallies for name in ("ok", "finding"))
+    return told + sum(tally.counts.get("cannot_tell", 0) for tally in tallies if tally.state is RunState.SUCCEEDED)
 
 
 def by_state(tallies: Collection[Tally]) -> Mapping[str, int]:

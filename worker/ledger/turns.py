@@ -105,15 +105,35 @@ _TAKE = select(_CLAIMED).add_cte(_audit(_audit_row(literal("run.started"), "run"
 
 
 def take(
-    tx: Connection, run_id: str, *, job: str, kind: RunKind, owner: str, worker: str, lease_seconds: float, at: datetime
+    tx: Connection,
+    run_id: str,
+    *,
+    job: str,
+    kind: RunKind,
+    owner: str,
+    worker: str,
+    lease_seconds: float,
+    at: datetime,
+    memory_budget: int = 0,
 ) -> Run | None:
     """See `runs.claim`; with its audit row."""
     actor = str(Actor(ActorKind.WORKER, worker))
     if tx.dialect.name == "postgresql":
-        values = runs.claim_values(run_id, job=job, owner=owner, worker=worker, lease_seconds=lease_seconds, kinds=(kind,))
+        values = runs.claim_values(
+            run_id, job=job, owner=owner, worker=worker, lease_seconds=lease_seconds, kinds=(kind,), memory_budget=memory_budget
+        )
         row = tx.execute(_TAKE, {**values, "told_at": at, "told_by": actor}).first()
         return record(Run, row) if row else None
-    run = runs.claim(tx, run_id, job=job, owner=owner, worker=worker, lease_seconds=lease_seconds, kinds=(kind,))
+    run = runs.claim(
+        tx,
+        run_id,
+        job=job,
+        owner=owner,
+        worker=worker,
+        lease_seconds=lease_seconds,
+        kinds=(kind,),
+        memory_budget=memory_budget,
+    )
     if run is None:
         return None
     facts = {"job": run.job, "fence": run.fence, "attempt": run.attempts, "revision": run.revision}

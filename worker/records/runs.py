@@ -114,7 +114,7 @@ class Run:
     """Stable code of why it ended so, e.g. `time_limit`, `lost`, `overlap`, `start_deadline`."""
     summary: str = ""
     counts: Mapping[str, int] = field(default_factory=dict)
-    """`ok`, `finding`, `cannot_tell`: numbers of entries."""
+    """`ok`, `finding`, `cannot_tell`: numbers of entries; `drifted`: of those with a finding that have one of drift."""
     entries_expected: int
     attempts: int = 0
     fence: int = 0
@@ -126,6 +126,15 @@ class Run:
     revision: int | None = None
     epoch: int
     traceparent: str | None = None
+    account: str | None = None
+    """What it shares with runs that must not all go at once."""
+    account_limit: int | None = None
+    """So many of them may go at once."""
+    account_slot: int | None = None
+    """Which of these places it has while it runs."""
+    memory_mb: int | None = None
+    """What it takes of its worker's memory; None: next to nothing."""
+    worker_slot: int | None = None
     created_at: datetime
     started_at: datetime | None = None
     ended_at: datetime | None = None

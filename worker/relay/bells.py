@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from worker.flow.shift import Shift
-from worker.ledger import outbox
+from worker.ledger import outbox, slots
 from worker.records import OutboxRow, Run
 
 _AT_ONCE = 500
+_HELD_BACK = 5
+"""So much longer until a run is looked at again whose account may be full: whoever ends rings for the next."""
 _FEW = 100
 """With fewer bells than this in the broker, an unclaimed run's bell is probably lost rather than waiting its turn."""
 
@@ -28,11 +30,12 @@ class BellRelay:
         with self.shift.ledger.read() as connection:
             due = outbox.due_bells(connection, now, _AT_ONCE)
             room = self.shift.pace.ring_cap - outbox.rung(connection)
+            full = slots.full_accounts(connection, {run.account for _, run in due if run and run.account})
         queues = {run.kind.queue for _, run in due if run}
         waiting = {queue: self.depth(queue) or 0 for queue in queues}
         to_ring: list[tuple[OutboxRow, Run]] = []
         for row, run in due:
-            if run and self._wanted(row, waiting[run.kind.queue], room, now):
+            if run and run.account not in full and self._wanted(row, waiting[run.kind.queue], room, now):
                 to_ring.append((row, run))
                 room -= row.attempts == 0
         self._clear([row.id for row, run in due if run is None])
@@ -59,7 +62,8 @@ class BellRelay:
         with self.shift.ledger.transaction() as tx:
             for row, run in due:
                 if run is not None and row.id not in done:
-                    outbox.try_again(tx, row.id, at=now + self.shift.pace.first_ring_again)
+                    pause = self.shift.pace.first_ring_again * (_HELD_BACK if run.account else 1)
+                    outbox.try_again(tx, row.id, at=now + pause)
 
     def _clear(self, ids: list[int]) -> None:
         if ids:

@@ -1,5 +1,7 @@
 """The settings themselves: one field each, with its unit and its default."""
 
+import contextlib
+import os
 import re
 from pathlib import Path
 from typing import Annotated, Literal
@@ -39,6 +41,14 @@ def _secret_reference(text: str) -> str:
         message = "not a secret reference; accepted: env:NAME, file:PATH"
         raise ValueError(message)
     return text
+
+
+def three_quarters_of_the_memory() -> int:
+    """Of this machine, or of the container (control group, version 2) if that is less; in MiB."""
+    whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    with contextlib.suppress(OSError, ValueError):
+        whole = min(whole, int(Path("/sys/fs/cgroup/memory.max").read_text()))
+    return whole * 3 // 4 // 2**20
 
 
 Zone = Annotated[str, AfterValidator(known_zone)]
@@ -82,6 +92,12 @@ class Settings(BaseModel):
     schedule_seconds: float = Field(2, gt=0, description="Seconds between two looks for due schedules.")
     drain_seconds: float = Field(30, ge=0, description="Seconds a run may take to reach its next boundary after SIGTERM.")
     concurrency: int = Field(2, ge=1, le=512, description="Runs at the same time in one worker.")
+    memory_mb: int = Field(
+        default_factory=three_quarters_of_the_memory,
+        ge=0,
+        description="MiB that the runs of one worker may take together, as far as their entries say; 0: any.",
+        json_schema_extra={"shown": "three quarters of the machine's or the container's"},
+    )
     max_attempts: int = Field(3, ge=1, description="Times a run that was lost with its worker is started.")
     ring_cap: int = Field(10_000, ge=1, description="Queued runs that are rung for one by one; beyond, as workers are free.")
     jobs: tuple[DottedPath, ...] = Field((), description="Jobs of your own, as module:attribute.")

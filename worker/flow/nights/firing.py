@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 from schedules.fires import tonight
 from schedules.schedule import Due, Schedule
 from worker.flow.errors import FlowError, NotFound, Refused
-from worker.flow.intake import Enqueued, Permit, Request, permit_all, write_batch
+from worker.flow.intake import Enqueued, Permit, Request, permit_all, with_room, write_batch
 from worker.flow.nights import calls
 from worker.flow.nights.selecting import Work, draw_up
 from worker.flow.nights.skipping import MADE_UP_FOR, NotRun, write_skipped
@@ -140,7 +140,7 @@ def _joined(tx: Connection, schedule: Schedule, due: Due) -> Enqueued | None:
 def _announce(shift: Shift, schedule: Schedule, made: Enqueued) -> None:
     if made.joined or made.runs[0].state is not RunState.QUEUED:
         return
-    shift.ring(made.runs)
+    shift.ring(with_room(made.runs))
     if schedule.overlap == "replace":
         keep_newest(shift, schedule)
 

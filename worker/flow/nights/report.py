@@ -10,8 +10,10 @@ from notifications.digest import Night, NightApproval, NightRun, NightUnknown
 from notifications.findings import FindingFacts
 from worker.flow.authorizing import deciders
 from worker.flow.nights.coverage import coverage, unscheduled
+from worker.flow.results import fan_in
 from worker.flow.shift import Shift
-from worker.ledger import approvals, batches, findings, revisions, runs, telling
+from worker.ledger import approvals, batches, findings, revisions, runs, tallies, telling
+from worker.ledger.tallies import Tally
 from worker.records import Approval, ApprovalState, FindingKind, FindingRow, FindingState, Run, RunKind, RunState, Verdict
 
 NIGHT_INCOMPLETE = "night_incomplete"
@@ -51,6 +53,7 @@ def night_between(
         incomplete=covered.why_incomplete(),
         ok=covered.ok,
         muted=_muted(connection),
+        fleets=_fleets(connection, since, until),
         unscheduled=unscheduled(shift),
         new=[facts_of(row) for row in trouble if is_new(row, since)],
         still_open=[facts_of(row) for row in trouble if not is_new(row, since)],
@@ -72,6 +75,20 @@ def night_between(
         ],
         console_url=console_url,
     )
+
+
+def _fleets(connection: Connection, since: datetime, until: datetime) -> list[tuple[str, str]]:
+    """The newest batch of each schedule that looked at several entries, by the schedule's name."""
+    made = batches.made_between(connection, since, until)
+    newest = {batch.schedule: batch for batch in made if batch.schedule is not None and batch.entries_expected > 1}
+    by_batch: dict[str, list[Tally]] = {batch.id: [] for batch in newest.values()}
+    for tally in tallies.of_batches(connection, by_batch):
+        by_batch[tally.batch_id].append(tally)
+    return [
+        (name, fan_in(tallies.looked_at(found), batch.entries_expected, tallies.summed(found)))
+        for name, batch in sorted(newest.items())
+        if (found := by_batch[batch.id]) and batch.total > 1
+    ]
 
 
 def _held(shift: Shift, connection: Connection) -> list[NightRun]:
