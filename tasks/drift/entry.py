@@ -70,7 +70,7 @@ class DriftEntry(Entry):
     flips: int = Field(4, ge=2, le=20, description="A property that changed so often within 14 days is told of as flapping.")
 
     account: str = Field("", description="Cloud account that it is read with, of `[accounts.NAME]`: so many looks go on at once.")
-    memory_mb: int = Field(600, ge=0, le=1_000_000, description="MiB that a look takes with its providers; bounds how many go on.")
+    memory_mb: int = Field(600, ge=0, le=1_000_000, description="MiB that a look takes with its providers; so many go on.")
 
     estate_only: ClassVar[frozenset[str]] = frozenset({
         "backend", "credentials", "path", "git_url", "passphrase", "variables", "identity_command",
