@@ -223,6 +223,30 @@ def test_14_what_a_plan_cannot_know_yet_is_not_pinned(lab: Lab) -> None:
     assert made["label"] == f"https://{stack.id('a')}-2.invalid"
 
 
+def test_16_a_protected_resource_that_would_be_replaced_fails_the_comparison_with_the_program_alone(lab: Lab) -> None:
+    kept = Resource(properties={"size": 1, "zone": "east"}, protect=True)
+    stack = lab.stack(Program(resources={"a": Resource(properties={"size": 1}), "b": kept}))
+    lab.cloud.change(stack.id("a"), size=9)
+    lab.cloud.change(stack.id("b"), zone="west")
+
+    assert lab.run(stack, *LOOK).steps() == {"a": "update", "b": "update"}
+    refused = lab.run(stack, "preview", "--refresh")
+
+    assert refused.exit_code == 1
+    assert "as it is currently marked for protection" in refused.output
+    assert ("update", "a", SIZE_DIFFERS) in refused.operations()
+
+
+def test_17_a_provider_that_dies_in_a_read_fails_the_look(lab: Lab) -> None:
+    stack = drifted(lab, a=1, b=2)
+    lab.cloud.turn(dies_reading=[stack.id("b")])
+
+    seen = lab.run(stack, *LOOK)
+
+    assert seen.exit_code == 1
+    assert "b" not in seen.steps()
+
+
 def test_two_plans_of_the_same_change_differ_in_time_and_seeds_only(lab: Lab) -> None:
     stack = drifted(lab, a=1)
     plans = []

@@ -80,7 +80,7 @@ _SETTINGS: Sequence[tuple[Mapping[Kind, int], Mapping[str, Json], Trouble]] = (
     (IN_PLACE, {"rejects": "configure"}, Trouble.REJECTED),
     (IN_PLACE, {"expires_after_reads": 20}, Trouble.EXPIRES),
     (IN_PLACE, {}, Trouble.PARTIAL),
-    (IN_PLACE, {"requests_per_second": 100, "throttle_patience_seconds": 0.2}, Trouble.REFUSED),
+    (IN_PLACE, {"requests_per_second": 100, "throttle_patience_seconds": 0.03}, Trouble.REFUSED),
     (IN_PLACE, {"dies_reading": ["r07"]}, Trouble.DIES),
 )
 
