@@ -103,7 +103,8 @@ def test_a_look_that_is_cut_short_tells_rightly_or_not_at_all(outcomes: list[Out
         assert observed.reason or observed.unread, f"{one.plot.trouble}: told as if all had been read"
         read = {key: label for key, label in observed.told.items() if key[0] not in observed.unread}
         wrong = {key: label for key, label in read.items() if one.labels.get(key) is not label}
-        assert set(wrong.values()) <= {Expected.CANNOT_TELL}
+        # What only one look could read is not settled yet.
+        assert set(wrong.values()) <= {Expected.CANNOT_TELL, Expected.UNSETTLED}
         assert {label for key, label in observed.told.items() if key not in read} <= {Expected.CANNOT_TELL, Expected.BLIND}
         missed = {urn for (urn, path), label in one.labels.items() if label in IN_THE_CLOUD and (urn, path) not in observed.told}
         assert missed <= observed.unread or observed.reason
