@@ -1,4 +1,4 @@
-"""`python -m bench [--only approvals,throughput,…] [--rounds N] [--json]`: one table of everything."""
+"""`python -m bench [--only approvals,throughput,…] [--rounds N] [--json]`: one table of everything; `drift` only when it is named."""
 
 import argparse
 import tempfile
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
-from bench import chaining, effects, instance, pages, throughput, tls_probes
+from bench import chaining, drift, effects, instance, pages, throughput, tls_probes
 from bench.table import Row, show
 from tests.servers import PostgresServer, RedisServer
 
@@ -26,6 +26,7 @@ def benches(stack: ExitStack, rounds: int) -> dict[str, Callable[[], list[Row]]]
         "tls": lambda: tls_row(folder),
         "effects": lambda: effects.compare(folder, postgres(), stack.enter_context(RedisServer()), rounds),
         "approvals": lambda: pages.compare(folder, postgres()),
+        "drift": lambda: drift.compare(folder, drift.STACKS, drift.RESOURCES, rounds=1),
         "chaining": lambda: chaining.compare(folder, postgres(), WRITTEN, rounds),
     }
 
