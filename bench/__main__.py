@@ -1,4 +1,4 @@
-"""`python -m bench [--only approvals,throughput,…] [--rounds N] [--json]`: one table of everything; `drift` only when it is named."""
+"""`python -m bench [--only approvals,throughput,…] [--rounds N] [--json]`: one table; `drift` only when it is named."""
 
 import argparse
 import tempfile
