@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import pytest
 
-from tests.lab import Lab
+from tests.lab.lab import Lab
 from tests.servers import Missing, N8nServer, PostgresServer, RabbitServer, RedisServer
 from tests.servers.hiding import path_without
 from tests.servers.loopback import LoopbackOnly
