@@ -142,6 +142,8 @@ class House:
             secrets=self.secrets,
             mac=lambda content: ":".join(self.keys.mac("stacks", content)),
             cache=self.settings.home / "pulumi",
+            program=self.settings.pulumi,
+            plugins=self.settings.pulumi_plugins,
         )
 
     def _pace(self) -> Pace:

@@ -62,6 +62,7 @@ def examine() -> list[Check]:
     if ledger[0].state == "ok":
         rest += [("clock", _clock), ("audit", _audit), ("worker", _worker), ("channels", _channels)]
         rest += [("deliveries", _deliveries), ("brakes", _brakes), ("policy", _policy), ("schedules", _unscheduled)]
+        rest += [("pulumi", _pulumi)]
     return checks + [check for name, look in rest for check in _guarded(name, look, house)]
 
 
@@ -145,6 +146,13 @@ def _files(house: House) -> Iterator[Check]:
     yield Check(
         "configuration", "ok" if entries else "warn", f"valid, {entries} entries, {len(found.schedules)} schedules", advice
     )
+
+
+def _pulumi(house: House) -> Iterator[Check]:
+    found = configuration.current(house.ledger)
+    needed = bool(found and found[1].estate.get("drift"))
+    for remark in house.stacks.examined(needed=needed):
+        yield Check("pulumi", remark.state, remark.found, remark.advice)
 
 
 def _clock(house: House) -> Iterator[Check]:

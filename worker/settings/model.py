@@ -125,6 +125,8 @@ class Settings(BaseModel):
     n8n_nodes: Path | None = Field(
         None, description="Node types of that n8n, as `n8n export:nodes --output=FILE` writes them; for lint and diff."
     )
+    pulumi: Path | None = Field(None, description="The Pulumi CLI; unset: found on PATH, or where its installer puts it.")
+    pulumi_plugins: Path = Field(Path("~/.pulumi/plugins"), description="Pulumi's plugins; looks share them, and install none.")
     token_days: int = Field(90, ge=1, description="Days until a new API token expires, unless it says otherwise.")
 
     def shown(self) -> dict[str, str]:

@@ -16,6 +16,7 @@ from tasks.providers.pulumi.checkpoint import Deployment, parse, resource_of, sh
 from tasks.providers.pulumi.cli import Cli, find_cli
 from tasks.providers.pulumi.commands import argv as look_argv
 from tasks.providers.pulumi.commands import by_hand
+from tasks.providers.pulumi.examining import Remark, examine
 from tasks.providers.pulumi.granting import Granted, grant, read_credentials
 from tasks.providers.pulumi.judging import judge
 from tasks.providers.pulumi.looking import Seen
@@ -48,6 +49,10 @@ class PulumiStacks:
     def cli(self) -> Cli:
         """The CLI in use. Raises `StackError`."""
         return find_cli(self.program, self.cache)
+
+    def examined(self, *, needed: bool) -> Iterator[Remark]:
+        """For `doctor`: see `examine`."""
+        return examine(self.program, self.cache, self.plugins, needed=needed)
 
     def listed(self, backend: Backend) -> Sequence[Listed]:
         return self._reader(backend).listed()
