@@ -5,6 +5,7 @@ import subprocess
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -15,6 +16,8 @@ from moto.server import ThreadedMotoServer
 
 from tasks.errors import StackError
 from tasks.providers.pulumi import PulumiStacks
+from tasks.providers.pulumi.automation import CliBackend
+from tasks.providers.pulumi.checkpoint import parse
 from tasks.stacks import Backend, Listed, Stack
 from tests.drift.providing import References, looker, mac, seen, servers
 from tests.lab.lab import Lab, LabStack
@@ -129,6 +132,23 @@ def test_states_in_postgresql(lab: Lab, postgres_server: PostgresServer) -> None
     assert said(old="table=kept", new="table=other") == "backend_unreachable"
     assert said(old=str(postgres_server.port), new="9") == "backend_unreachable"
     assert said(old="nightshift@", new="nobody:canary@") == "backend_credentials"
+
+
+def test_a_backend_that_only_the_cli_can_read(lab: Lab) -> None:
+    # Any will do: what is asked of the CLI is the same.
+    stack = lab.stack(servers(a=1))
+    stacks = looker(lab).stacks
+    reader = CliBackend(lab.backend_url, {}, stacks.cli(), lab.folder / "commands")
+    value = lab.value(stack)
+    assert reader.listed() == LISTED
+    state = parse(reader.checkpoint(value), "a state")
+    assert [one["urn"] for one in state.custom()] == [stack.urn("a")]
+    assert reader.checkpoint(value) == reader.checkpoint(value)
+    assert set(reader.last_update(value)) == {"environment"}
+    with pytest.raises(StackError) as refused:
+        reader.checkpoint(replace(value, name="other"))
+    assert refused.value.reason == "stack_missing"
+    assert list((lab.folder / "commands").iterdir()) == []
 
 
 STACK = {"orgName": "acme", "projectName": "web", "stackName": "prod", "currentOperation": None, "version": 12}

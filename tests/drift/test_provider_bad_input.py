@@ -170,7 +170,7 @@ def test_a_backend_that_is_not_mounted(lab: Lab, stack: LabStack, look: Looker) 
 
 
 def test_a_backend_of_a_kind_that_is_not_read(look: Looker) -> None:
-    error = refusal(lambda: look.stacks.listed(Backend(url="gs://user:hunter22@bucket")))
+    error = refusal(lambda: look.stacks.listed(Backend(url="ftp://user:hunter22@bucket")))
     assert error.reason == "backend_unreachable"
     assert "hunter22" not in str(error)
 

@@ -44,22 +44,25 @@ def grant(stack: Stack, read: SecretReader, *, cli: Cli, home: Path, plugins: Pa
     phrase = {}
     if stack.passphrase is not None:
         phrase = _resolved({"PULUMI_CONFIG_PASSPHRASE": stack.passphrase}, read, "wrong_passphrase", stack.full_name)
-    environment = {
-        "LANG": "C.UTF-8",
-        "HOME": str(home),
-        "TMPDIR": str(home),
-        **own,
-        **credentials,
-        **phrase,
-        **_OURS,
-        "PATH": _path(own, cli),
-        "PULUMI_HOME": str(_pulumi_home(home, plugins)),
-        "PULUMI_BACKEND_URL": stack.backend.url,
-    }
+    environment = compose(stack.backend.url, {**own, **credentials, **phrase}, cli=cli, home=home, plugins=plugins)
     plain = [value for name, value in stack.environment.items() if not REFERENCE.match(value) and _tells_a_secret(name)]
     secret = [own[name] for name, value in stack.environment.items() if REFERENCE.match(value)]
     hidden = [*credentials.values(), *phrase.values(), *secret, *plain]
     return Granted(environment, Mask.of([value for value in hidden if len(value) >= _SHORTEST_HIDDEN]))
+
+
+def compose(url: str, granted: Mapping[str, str], *, cli: Cli, home: Path, plugins: Path | None) -> dict[str, str]:
+    """All that a command finds, given what it was granted. Makes its PULUMI_HOME in `home`."""
+    return {
+        "LANG": "C.UTF-8",
+        "HOME": str(home),
+        "TMPDIR": str(home),
+        **granted,
+        **_OURS,
+        "PATH": _path(granted, cli),
+        "PULUMI_HOME": str(_pulumi_home(home, plugins)),
+        "PULUMI_BACKEND_URL": url,
+    }
 
 
 def _path(own: Mapping[str, str], cli: Cli) -> str:

@@ -11,6 +11,7 @@ from tasks.context import SecretReader
 from tasks.errors import ProviderError, StackError
 from tasks.model import Json
 from tasks.providers.pulumi.asking import ask
+from tasks.providers.pulumi.automation import CliBackend
 from tasks.providers.pulumi.backends import Checkpoint, StateReader, open_backend
 from tasks.providers.pulumi.checkpoint import Deployment, parse, resource_of, sha256_of
 from tasks.providers.pulumi.cli import Cli, find_cli
@@ -26,6 +27,8 @@ from tasks.providers.pulumi.sources import open_program, stand_in
 from tasks.stacks import Backend, Listed, Look, Looked, Stack, State
 
 PLUGINS = Path("~/.pulumi/plugins")
+BY_CLI = ("gs://", "azblob://")
+"""Backends that we only know through the CLI."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +114,10 @@ class PulumiStacks:
             )
 
     def _reader(self, backend: Backend) -> StateReader:
-        return open_backend(backend.url, read_credentials(backend, self.secrets))
+        credentials = read_credentials(backend, self.secrets)
+        if backend.url.startswith(BY_CLI):
+            return CliBackend(backend.url, credentials, self.cli(), self.cache / "commands")
+        return open_backend(backend.url, credentials)
 
     def _granted(self, stack: Stack, folder: Path) -> Granted:
         home = folder / "home"

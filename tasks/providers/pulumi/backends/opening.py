@@ -11,7 +11,7 @@ from tasks.providers.pulumi.backends.postgres import open_postgres
 from tasks.providers.pulumi.backends.reading import StateReader, refused
 from tasks.providers.pulumi.backends.s3 import open_s3
 
-ACCEPTED = "file://…, s3://…, postgres://…, https://…"
+ACCEPTED = "file://…, s3://…, postgres://…, https://…, gs://…, azblob://…"
 
 
 def open_backend(url: str, credentials: Mapping[str, str]) -> StateReader:
