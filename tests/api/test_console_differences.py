@@ -98,3 +98,10 @@ def test_the_biggest_drift_keeps_within_the_page_and_says_what_is_left_out(house
     )
     assert "more, as JSON</a>" in page
     assert "400 properties" in page
+
+
+def test_a_batch_is_told_in_one_line_by_api_and_page(house: House, ana: httpx.Client) -> None:
+    [batch] = ids_in(ana.get("/").text, "batches")
+    told = house.client(house.token()).get(f"/v1/batches/{batch}").json()["report"]
+    assert told == "looked at 3 of 3, 1 with findings, 1 cannot tell"
+    assert "Looked at 3 of 3, 1 with findings, 1 cannot tell" in ana.get(f"/batches/{batch}").text

@@ -9,10 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from notifications.config import RoutesConfig
 from tests.support.fleet_job import JOB, Member
-from tests.support.shift import WORKER, Rig, open_rig
+from tests.support.shift import WORKER, Rig, open_rig, request
+from worker.flow import Order, enqueue
 from worker.flow.claiming import claim
 from worker.flow.lost import take_over
+from worker.flow.nights import night_so_far
 from worker.flow.results import fan_in
 from worker.ledger import outbox, runs
 from worker.records import Run, RunKind, RunState, Topic
@@ -168,3 +171,16 @@ def test_a_night_over_a_fleet_is_counted_by_what_drifted(ledger_url: str, tmp_pa
 )
 def test_a_fleet_is_told_in_one_line(looked_at: int, expected: int, counts: dict[str, int], told: str) -> None:
     assert fan_in(looked_at, expected, counts) == told
+
+
+def test_the_digest_tells_of_the_newest_batch_of_a_schedule_over_several_entries(ledger_url: str, tmp_path: Path) -> None:
+    said = [*members(2), Member(name="d", says="drifted"), Member(name="u", says="cannot_tell")]
+    with fleet(ledger_url, tmp_path, *said) as rig:
+        for key in ("night-1", "night-2"):
+            asked = request(Order(job="fleet"), schedule="nightly-fleet", fire_key=key)
+            for run in enqueue(rig.shift, asked).runs:
+                rig.execute(run)
+            rig.clock.advance(timedelta(hours=1))
+        enqueue(rig.shift, request(Order(job="fleet", params={"entries": ["d"]}), schedule="one", fire_key="night-2"))
+        found = night_so_far(rig.shift, RoutesConfig(), "https://night.example.org")
+    assert found.fleets == [("nightly-fleet", "looked at 4 of 4, 1 drifted, 1 cannot tell")]

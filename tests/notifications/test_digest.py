@@ -4,7 +4,7 @@ import pytest
 
 from notifications import render
 from notifications.digest import NightApproval, NightRun, NightUnknown, digest_message
-from notifications.message import Line, Message
+from notifications.message import Field, Line, Message
 from tests.notifications.values import CONSOLE, HOUR, NIGHT, NOW, finding, night
 
 UNKNOWN = NightUnknown(subject="db:443", reason="connect_timeout", detail="no answer after 5.0 s", run_id="r7")
@@ -138,3 +138,10 @@ def test_the_same_night_has_the_same_id_and_says_itself_in_text_and_html() -> No
         assert "98 of 98 entries" in said
         assert "no answer after 5.0 s" in said
         assert f"{CONSOLE}/findings/z" in said
+
+
+def test_a_fleet_is_told_in_a_line_of_its_own() -> None:
+    told = "looked at 500 of 500, 7 drifted, 2 cannot tell"
+    digest = digest_message(night(fleets=[("nightly-drift", told)]))
+    assert Field("nightly-drift", told) in digest.fields
+    assert digest.data["fleets"] == {"nightly-drift": told}
