@@ -196,6 +196,7 @@ def test_output_that_is_not_utf_8(lab: Lab, stack: LabStack, look: Looker) -> No
     assert said == "caf�"
 
 
+@pytest.mark.slow
 def test_a_state_of_ten_thousand_resources_is_read_as_a_stream(lab: Lab, look: Looker) -> None:
     stack = lab.stack(servers(a=1))
     whole = json.loads(lab.checkpoint(stack).read_text())

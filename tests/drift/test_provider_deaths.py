@@ -122,11 +122,11 @@ def test_the_worker_is_killed(lab: Lab, keeper_too: bool) -> None:  # noqa: FBT0
 
 
 def end_orphans_now() -> None:
-    """What the next look of any worker does first, without waiting for its turn."""
+    """What the next look of any worker does first, without waiting for its turn. Another one on this machine may be quicker."""
     from tasks.providers.pulumi import orphans  # noqa: PLC0415
 
     orphans._looked_at[0] = float("-inf")
-    assert end_orphans() > 0
+    end_orphans()
 
 
 def test_the_processes_of_a_living_look_are_nobodys_orphans(lab: Lab) -> None:
