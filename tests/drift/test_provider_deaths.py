@@ -90,7 +90,7 @@ def test_the_keeper_is_killed(lab: Lab) -> None:
         state = lab.state_hash(stack)
         os.kill(keeper_of(lab), signal.SIGKILL)
         lab.wait_until(lambda: ended != [])
-        lab.wait_until(lambda: left_of(lab) == [])
+        assert left_of(lab) == []
     assert (ended[0].reason, ended[0].retryable) == ("failed", True)
     assert (lab.state_hash(stack), lab.locks()) == (state, [])
 
