@@ -46,6 +46,12 @@ name = "nobody"
 host = "127.0.0.1"
 port = 1
 
+[[drift]]
+name = "nowhere"
+backend = "file:///nonexistent/states"
+project = "shop"
+stack = "prod"
+
 [[canvas]]
 name = "n8n"
 url = "{n8n}"

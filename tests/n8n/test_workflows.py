@@ -55,6 +55,16 @@ def test_the_night_is_joined_and_waited_for(stage: Stage) -> None:
     assert (second["joined"], second["batch"]) == (True, first["batch"])
 
 
+def test_the_night_over_the_stacks_is_joined_and_told_in_one_line(stage: Stage) -> None:
+    assert stage.webhook("nightshift/nightly-drift").status_code == 200
+    (first,) = stage.out(stage.newest("Nightly drift"), "The night")
+    assert (first["joined"], first["over"], first["report"]) == (False, True, "looked at 1 of 1, 1 cannot tell")
+    known = stage.executions("Nightly drift")
+    stage.webhook("nightshift/nightly-drift")
+    (second,) = stage.out(stage.newest("Nightly drift", known), "The night")
+    assert (second["joined"], second["batch"]) == (True, first["batch"])
+
+
 def test_a_webhook_is_closed_to_those_without_the_word(stage: Stage) -> None:
     known = stage.executions("Nightly TLS")
     assert stage.webhook("nightshift/nightly-tls", word="guessed").status_code == 403
