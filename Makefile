@@ -1,6 +1,7 @@
 # Every target does its own set-up in .venv; Python 3.11 or newer and make are enough. `make help` lists the targets.
 #   make test ONLY=ledger            one area: tests/ledger, or the test files with that word in their name
-#   make demo SCRIPTED=1             print the report and end;  HOSTS="example.com:443 …" adds hosts of your own
+#   make demo SCRIPTED=1             print the report and end;  HOSTS="example.com:443 …" adds hosts of your own;
+#                                    PULUMI=1 builds Pulumi's CLI first where there is none (needs Go; four minutes, once)
 #   make lock                        resolve pyproject.toml anew into the two lock files (needs uv)
 
 SHELL := /bin/sh
@@ -33,7 +34,8 @@ help:
 
 setup: $(RUNTIME)
 
-demo: $(RUNTIME)
+demo: $(RUNTIME) $(if $(PULUMI),$(DEV))
+	@$(if $(PULUMI),$(BIN)/python -m tests.servers.pulumi_install)
 	@$(BIN)/nightshift demo $(if $(SCRIPTED),--scripted) $(foreach host,$(HOSTS),--host $(host))
 
 up: $(RUNTIME)

@@ -32,10 +32,10 @@ class Cli:
     home: Path
     environ: Mapping[str, str]
 
-    def __call__(self, *args: str, code: int = 0, typed: str | None = None) -> str:
+    def __call__(self, *args: str, code: int = 0, typed: str | None = None, seconds: float = PATIENCE_SECONDS) -> str:
         """Standard output; fails unless it exits with `code`. When it must refuse, what it said on standard error."""
         done = subprocess.run(
-            self.argv(*args), env=self.environ, input=typed, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False
+            self.argv(*args), env=self.environ, input=typed, capture_output=True, text=True, timeout=seconds, check=False
         )
         assert done.returncode == code, f"exit {done.returncode}, expected {code}\n{done.stdout}\n{done.stderr}"
         assert "Traceback" not in done.stderr

@@ -5,11 +5,14 @@ import re
 import signal
 import socket
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.cli.conftest import Cli, descendants, gone, wait_for
+from tests.servers.hiding import path_without
+from tests.servers.pulumi_install import Programs
 from worker.cli.refusals import Unavailable
 from worker.demo import reload, renew
 from worker.demo.browser import approve, link_in
@@ -22,18 +25,48 @@ from worker.ledger import Ledger
 from worker.ledger.schema import migrate
 from worker.tokens import hash_pin
 
+LEFT_OUT = (
+    "Left out: the Pulumi stacks. pulumi is not on PATH, nor in ~/.pulumi/bin or ~/.cache/nightshift: "
+    "`make demo PULUMI=1` installs it, which needs Go."
+)
+
+
+@pytest.fixture
+def with_pulumi(pulumi: Programs) -> dict[str, str]:
+    """Whatever else of it there may be on this machine."""
+    return {"PATH": os.pathsep.join([pulumi.path, os.environ["PATH"]])}
+
+
+@pytest.fixture
+def with_little(tmp_path: Path) -> Iterator[dict[str, str]]:
+    """Neither Redis nor Pulumi, on PATH or in the user's home."""
+    with path_without("redis-", "valkey-", "pulumi") as path:
+        yield {"PATH": path, "HOME": str(tmp_path / "nobody")}
+
 
 @pytest.mark.slow
-@pytest.mark.parametrize("redis", [True, False])
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("machine", ["with_pulumi", "with_little"])
 def test_the_scripted_demo_prints_every_reason_and_leaves_nothing(
-    *, redis: bool, cli: Cli, path_without_redis: str, tmp_path: Path
+    machine: str, cli: Cli, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    environ = {"TMPDIR": str(tmp_path)} | ({} if redis else {"PATH": path_without_redis})
-    told = cli.with_environ(**environ)("demo", "--scripted")
+    environ = {"TMPDIR": str(tmp_path), **request.getfixturevalue(machine)}
+    told = cli.with_environ(**environ)("demo", "--scripted", seconds=240)
+    if machine == "with_pulumi":
+        assert re.search(r"high +network +drift +network/demo: edge \(Firewall\): cidr 10.0.0.0/8 → 0.0.0.0/0", told)
+        assert re.search(r"Plan: +.*\n(?:.*\n)+?Proposed: +shown only", told)
+        assert "Left out" not in told
+    else:
+        assert re.findall("Left out: .*", told) == [LEFT_OUT]
+        assert "network" not in told
     for reason in frozenset().union(*EXPECTED.values()):
         assert reason in told
     assert "Digest:" in told
-    for word in ("Finding:", "Plan:", "Simulation:", "Request:", "Decision:  approve by demo", "Receipt:   renew applied"):
+    proposed = told.count("Proposed:")
+    assert proposed == (machine == "with_pulumi")
+    for word in ("Finding:", "Plan:", "Simulation:", "Request:"):
+        assert told.count(word) == len(MENDED) + proposed
+    for word in ("Decision:  approve by demo", "Receipt:   renew applied"):
         assert told.count(word) == len(MENDED)
     assert told.count("Outcome:   verified") == len(MENDED)
     assert re.search(r"127\.0\.0\.1:\d+ is fine: .*\n.*127\.0\.0\.1:\d+ is renewed:", told), (
@@ -45,11 +78,15 @@ def test_the_scripted_demo_prints_every_reason_and_leaves_nothing(
 
 
 @pytest.mark.slow
-def test_ctrl_c_ends_the_demo_and_all_that_it_started(cli: Cli, tmp_path: Path) -> None:
+def test_ctrl_c_ends_the_demo_and_all_that_it_started(cli: Cli, tmp_path: Path, with_little: dict[str, str]) -> None:
     log = tmp_path / "demo.log"
     with log.open("wb") as file:
         demo = subprocess.Popen(
-            cli.argv("demo"), env={**cli.environ, "TMPDIR": str(tmp_path)}, stdout=file, stderr=file, start_new_session=True
+            cli.argv("demo"),
+            env={**cli.environ, **with_little, "TMPDIR": str(tmp_path)},
+            stdout=file,
+            stderr=file,
+            start_new_session=True,
         )
     try:
         wait_for(lambda: "Ctrl-C" in log.read_text() or demo.poll() is not None)

@@ -1,4 +1,4 @@
-"""The configuration of the demo: the estate of the farm, one person and one rule, a mail channel to the sink, one schedule."""
+"""The configuration of the demo: the estate, one person and two rules, a mail channel to the sink, two schedules."""
 
 import json
 from collections.abc import Sequence
@@ -7,6 +7,7 @@ from pathlib import Path
 from worker.demo.renew import write_private
 
 SCHEDULE = "nightly-certificates"
+DRIFT_SCHEDULE = "nightly-drift"
 
 _ROUTES = """\
 [channels.mail]
@@ -28,11 +29,16 @@ match = {{ severity = "critical" }}
 channels = ["mail", "log"]
 """
 
-_SCHEDULE = f"""\
+_SCHEDULES = f"""\
 [[schedule]]
 name = "{SCHEDULE}"
 job = "certificates"
 cron = "30 2 * * *"
+
+[[schedule]]
+name = "{DRIFT_SCHEDULE}"
+job = "drift"
+cron = "0 1 * * *"
 """
 
 
@@ -57,6 +63,12 @@ jobs = ["certificates"]
 actions = ["renew", "reload"]
 environments = ["demo"]
 approvers = 1
+
+[[rule]]
+name = "drift-is-shown"
+jobs = ["drift"]
+actions = ["revert", "accept"]
+environments = ["demo"]
 """
 
 
@@ -68,7 +80,7 @@ def write_files(home: Path, estate: str, mail_port: int, hosts: Sequence[str], p
     (home / "routes.toml").write_text(_ROUTES.format(port=mail_port), encoding="utf-8")
     write_private(home / "people.toml", _PEOPLE.format(pin_hash=pin_hash).encode())
     (home / "policy.toml").write_text(_POLICY, encoding="utf-8")
-    (home / "schedules" / "demo.toml").write_text(_SCHEDULE, encoding="utf-8")
+    (home / "schedules" / "demo.toml").write_text(_SCHEDULES, encoding="utf-8")
 
 
 def _entry(place: str) -> str:

@@ -20,9 +20,11 @@ from worker.cli.opening import actor
 from worker.cli.printing import say
 from worker.cli.refusals import REFUSED, Unavailable
 from worker.cli.work import Asked, show_findings, wait_for
-from worker.demo.files import SCHEDULE, write_files
+from worker.demo.files import DRIFT_SCHEDULE, SCHEDULE, write_files
 from worker.demo.mending import look_again, mend, tell_how, verify_audit
-from worker.demo.report import missing
+from worker.demo.report import EXPECTED, missing
+from worker.demo.stacks import EXPECTED as EXPECTED_OF_STACKS
+from worker.demo.stacks import LeftOut, Stacks, open_stacks, show_proposals
 from worker.flow import Order, Request, enqueue
 from worker.flow.nights import close_night_now, join_night
 from worker.ledger import findings, telling
@@ -52,6 +54,18 @@ class Stage:
     """With which a command line speaks to it."""
     pin: str
     """Of the one person there is; shown on the terminal and written nowhere."""
+    stacks: Stacks | None
+    """None: there is no Pulumi here."""
+
+    @property
+    def schedules(self) -> Mapping[str, str]:
+        """Those of the night, with their jobs."""
+        return {SCHEDULE: "certificates"} | ({DRIFT_SCHEDULE: "drift"} if self.stacks else {})
+
+    @property
+    def expected(self) -> Mapping[str, frozenset[str]]:
+        """Reason codes by entry."""
+        return {**EXPECTED, **(EXPECTED_OF_STACKS if self.stacks else {})}
 
 
 def run_demo(*, scripted: bool, hosts: Sequence[str], home: Path | None) -> int:
@@ -115,16 +129,28 @@ def set_up(folder: Path, hosts: Sequence[str]) -> Iterator[Stage]:
     with ExitStack() as stack:
         farm = stack.enter_context(open_farm(folder))
         port = stack.enter_context(mail_sink(mails))
+        stacks = stacks_or_why_not(folder)
         pin = f"{secrets.randbelow(10**_PIN_DIGITS):0{_PIN_DIGITS}}"
-        write_files(folder, farm.estate_toml, port, hosts, hash_pin(pin))
+        estate = farm.estate_toml + (stacks.estate_toml if stacks else "")
+        write_files(folder, estate, port, hosts, hash_pin(pin))
         supervisor = Supervisor()
         stack.callback(supervisor.stop, {"up": _END_SECONDS})
         argv = [sys.executable, "-m", "worker.cli", "up", "--port", "0", "--flower", "--ready-file", str(ready_file)]
-        environ = demo_environ(folder)
+        environ = {**demo_environ(folder), **(stacks.settings if stacks else {})}
         up = Process("up", argv, environ=environ, death_signal=signal.SIGTERM, log=log)
         supervisor.start(up)
         ready = _wait_for(lambda: _read(ready_file), up, log)
-        yield Stage(House(load_settings(environ).settings), str(ready["url"]), str(ready["flower"]), mails, environ, pin)
+        house = House(load_settings(environ).settings)
+        yield Stage(house, str(ready["url"]), str(ready["flower"]), mails, environ, pin, stacks)
+
+
+def stacks_or_why_not(folder: Path) -> Stacks | None:
+    """Two stacks to look at; without Pulumi, one line that says so."""
+    try:
+        return open_stacks(folder)
+    except LeftOut as why:
+        say(f"Left out: the Pulumi stacks. {why}.")
+        return None
 
 
 def demo_environ(folder: Path) -> dict[str, str]:
@@ -135,20 +161,22 @@ def demo_environ(folder: Path) -> dict[str, str]:
 
 def play(stage: Stage, *, scripted: bool) -> list[str]:
     """Fire the night, wait, close it, tell of it; returns what should have been found and was not."""
-    asked = fire(stage.house)
-    say(f"The night of schedule {SCHEDULE} begins: looking at the estate …")
-    wait_for(asked, quiet=False)
+    nights = [fire(stage.house, name, job) for name, job in stage.schedules.items()]
+    for name, asked in zip(stage.schedules, nights, strict=True):
+        say(f"The night of schedule {name} begins: looking at the estate …")
+        wait_for(asked, quiet=False)
     closed = close_night_now(stage.house.shift, stage.house.routing(), stage.url, actor())
     with stage.house.ledger.read() as connection:
-        found = findings.listing(connection, job="certificates")
+        found = [row for job in stage.schedules.values() for row in findings.listing(connection, job=job)]
     say("")
     show_findings(found)
     say("")
-    for run in asked.runs():
+    for run in (run for asked in nights for run in asked.runs()):
         say(f"Run {run.id}: {run.state}, {run.summary}")
     digest = digest_file(stage, closed.message.id) if closed else None
     tell(stage, digest, scripted=scripted)
-    troubles = missing(found) + ([] if digest else ["no digest arrived by mail"])
+    troubles = missing(found, stage.expected) + ([] if digest else ["no digest arrived by mail"])
+    troubles += show_proposals(stage.house.ledger) if stage.stacks else []
     troubles += mend_all(stage) if scripted else tell_how(stage.house.ledger, stage.mails, stage.pin)
     for trouble in troubles:
         say(f"NOT AS EXPECTED  {trouble}")
@@ -161,11 +189,11 @@ def mend_all(stage: Stage) -> list[str]:
     return [*troubles, *look_again(stage.house.shift), *verify_audit(stage.environ)]
 
 
-def fire(house: House) -> Asked:
+def fire(house: House, schedule: str, job: str) -> Asked:
     """Tonight's batch; when this home had its night already, one more look."""
-    made = join_night(house.shift, SCHEDULE, actor())
+    made = join_night(house.shift, schedule, actor())
     if made.joined:
-        request = Request(orders=[Order(job="certificates")], trigger=Trigger.CLI, actor=actor(), note="one more demo")
+        request = Request(orders=[Order(job=job)], trigger=Trigger.CLI, actor=actor(), note="one more demo")
         made = enqueue(house.shift, request)
     return Asked(house.shift, made.batch.id, made.joined)
 

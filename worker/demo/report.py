@@ -15,13 +15,13 @@ EXPECTED: Mapping[str, frozenset[str]] = {
 """Reason codes by entry of the farm."""
 
 
-def missing(found: Sequence[FindingRow]) -> list[str]:
-    """What the night should have said of the farm and did not, and the other way round; empty when all is right."""
-    seen = {entry: frozenset(row.reason for row in found if row.entry == entry) for entry in EXPECTED}
+def missing(found: Sequence[FindingRow], expected: Mapping[str, frozenset[str]] = EXPECTED) -> list[str]:
+    """What the night should have said of these entries and did not, and the other way round; empty when all is right."""
+    seen = {entry: frozenset(row.reason for row in found if row.entry == entry) for entry in expected}
     return [
-        f"{entry}: expected {_listed(EXPECTED[entry])}, found {_listed(seen[entry])}"
-        for entry in EXPECTED
-        if seen[entry] != EXPECTED[entry]
+        f"{entry}: expected {_listed(expected[entry])}, found {_listed(seen[entry])}"
+        for entry in expected
+        if seen[entry] != expected[entry]
     ]
 
 
