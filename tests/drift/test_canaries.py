@@ -145,7 +145,7 @@ def environments(night: Fleet) -> list[dict[str, str]]:
 
 
 def texts(mail: EmailMessage) -> list[EmailMessage]:
-    return [part for part in mail.walk() if isinstance(part, EmailMessage) and part.get_content_maintype() == "text"]
+    return [part for part in mail.walk() if part.get_content_maintype() == "text"]
 
 
 def unpacked(said: str) -> str:
