@@ -1,11 +1,9 @@
 """Running a check: the context it gets, and the report made of its answers."""
 
-import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
@@ -19,6 +17,7 @@ from worker.flow.errors import Invalid
 from worker.flow.masking import masked_answer, masked_text
 from worker.flow.planning import Proposal, propose
 from worker.flow.pulse import Watch
+from worker.flow.scratch import NoScratch, Scratch
 from worker.flow.shift import Estate, Shift
 from worker.records import Run, Verdict
 
@@ -250,38 +249,12 @@ def _texts(value: object) -> Iterator[str]:
             yield from (text for member in value for text in _texts(member))
 
 
-class NoScratch(Exception):  # noqa: N818 - states a condition
-    """The run's scratch folder cannot be made."""
-
-
-@dataclass(slots=True)
-class Scratch:
-    """A folder of this attempt's own, made when the job asks for it: most never do, and each costs two writes to the disk."""
-
-    folder: Path
-    made: bool = False
-
-    def __call__(self) -> Path:
-        """Raises `NoScratch`."""
-        if not self.made:
-            try:
-                self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            except OSError as error:
-                raise NoScratch(f"scratch folder: {error}") from error
-            self.made = True
-        return self.folder
-
-    def remove(self) -> None:
-        if self.made:
-            shutil.rmtree(self.folder, ignore_errors=True)
-
-
 @contextmanager
 def context(
     shift: Shift, run: Run, job: Job[Any], selection: Selection, estate: Estate, watch: Watch, desk: Desk
 ) -> Iterator[Context]:
     """The context of this run; its scratch folder goes with the block."""
-    scratch = Scratch(shift.scratch / f"{run.id}-{run.fence}")
+    scratch = Scratch(shift.scratch, run.id, run.fence)
     try:
         yield Context(
             run_id=run.id,
