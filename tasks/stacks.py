@@ -204,7 +204,7 @@ class Stacks(Protocol):
     Every method raises `StackError` (below `ProviderError`) with a stable `reason`:
     `pulumi_missing`, `pulumi_untested`, `backend_unreachable`, `backend_credentials`, `stack_missing`, `state_corrupt`,
     `wrong_passphrase`, `config_missing`, `program_failed`, `program_missing`, `plugin_missing`, `credentials_expired`,
-    `timed_out`, `cancelled`, `raced`, `failed`. Its `recheck` is the command to run by hand.
+    `timed_out`, `too_much_output`, `cancelled`, `raced`, `failed`. Its `recheck` is the command to run by hand.
     """
 
     def version(self) -> str:
@@ -213,6 +213,12 @@ class Stacks(Protocol):
 
     def listed(self, backend: Backend) -> Sequence[Listed]:
         """Every stack of `backend`, by full name."""
+        ...
+
+    def pinned(self, stack: Stack) -> Stack:
+        """The same stack with its program at the commit that the git ref is at now: all looks of a round see one program, and
+        whether it moved since the last one is known without fetching it. A program in a folder, or at a commit, stays as it is.
+        """
         ...
 
     def state(self, stack: Stack) -> State: ...

@@ -22,9 +22,14 @@ class FakeStacks:
     states: dict[str, State | StackError] = field(default_factory=dict)
     listings: dict[str, Sequence[Listed] | StackError] = field(default_factory=dict)
     identities: dict[str, str | StackError] = field(default_factory=dict)
+    commits: dict[str, str | StackError] = field(default_factory=dict)
+    """By full name, where the git ref is; without it a stack stays as it is."""
     cli: str = "3.259.0"
     looked: list[tuple[str, Looked]] = field(default_factory=list)
     """Every look that was asked for, in order."""
+
+    asked: list[list[str]] = field(default_factory=list)
+    """Every command that was to say who we are, or who changed something."""
 
     def version(self) -> str:
         return self.cli
@@ -34,6 +39,12 @@ class FakeStacks:
         if isinstance(found, StackError):
             raise found
         return found
+
+    def pinned(self, stack: Stack) -> Stack:
+        found = self.commits.get(stack.full_name)
+        if isinstance(found, StackError):
+            raise found
+        return stack if found is None or stack.source is None else replace(stack, source=replace(stack.source, git_ref=found))
 
     def state(self, stack: Stack) -> State:
         found = self.states.get(stack.full_name, _missing(stack.full_name, "stack_missing"))
@@ -65,12 +76,13 @@ class FakeStacks:
     def identity(
         self,
         stack: Stack,
-        argv: Sequence[str],  # noqa: ARG002 - nothing is run
+        argv: Sequence[str],
         *,
         deadline: timedelta,  # noqa: ARG002 - a script takes no time
         scratch: Path,  # noqa: ARG002 - nothing is written
         cancelled: Callable[[], bool] = lambda: False,  # noqa: ARG002 - at once
     ) -> str:
+        self.asked.append(list(argv))
         found = self.identities.get(stack.full_name, _missing(stack.full_name, "credentials_expired"))
         if isinstance(found, StackError):
             raise found

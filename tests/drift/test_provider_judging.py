@@ -12,7 +12,7 @@ from tasks.errors import StackError
 from tasks.masking import Mask
 from tasks.providers.pulumi.backends import Checkpoint
 from tasks.providers.pulumi.checkpoint import Deployment, parse
-from tasks.providers.pulumi.events import read_events
+from tasks.providers.pulumi.events import LONGEST_LINE_BYTES, UNREADABLE, Event, read_events
 from tasks.providers.pulumi.judging import judge
 from tasks.providers.pulumi.looking import Seen
 from tasks.providers.pulumi.masking import Masker
@@ -107,16 +107,84 @@ def test_a_failure_tells_its_words_without_secrets(tmp_path: Path) -> None:
 
 def test_an_unknown_operation_is_not_lost_and_no_change(tmp_path: Path) -> None:
     look = judged(tmp_path, resource(A, "diff"), resource(B), SUMMARY)
-    assert (look.changes, look.same, look.seen) == ((), 1, (B,))
+    assert (look.changes, look.same, look.seen, look.complete) == ((), 1, (B,), False)
+    assert [(one.urn, one.reason) for one in look.failed] == [(A, "not_reached")]
+
+
+def test_a_look_that_ends_well_and_leaves_a_resource_out_is_not_complete(tmp_path: Path) -> None:
+    look = judged(tmp_path, resource(A), SUMMARY)
+    assert (look.complete, [(one.urn, one.reason) for one in look.failed]) == (False, [(B, "not_reached")])
+
+
+PROTECTED = f'unable to replace resource "{A}"\nas it is currently marked for protection.'
+REFUSED = [
+    resource(A, "replace"),
+    resource(B, "delete", new=None),
+    diagnostic(A, PROTECTED),
+    diagnostic("", "error: preview failed"),
+    {"summaryEvent": {"result": "failed"}},
+]
+
+
+@pytest.mark.parametrize("looked", [Looked.U, Looked.R])
+def test_a_preview_that_only_refuses_what_is_protected_counts_and_says_what_it_refused(tmp_path: Path, looked: Looked) -> None:
+    look = judged(tmp_path, *REFUSED, code=1, looked=looked)
+    assert [(one.urn, one.operation) for one in look.changes] == [(A, "replace"), (B, "delete")]
+    assert (look.complete, [(one.urn, one.reason) for one in look.failed]) == (False, [(A, "protected")])
+
+
+@pytest.mark.parametrize(
+    "besides",
+    [
+        diagnostic("", "running program: it failed"),
+        diagnostic(A, "another error of the same resource"),
+        {"resOpFailedEvent": {"metadata": {"op": "refresh", "urn": B}}},
+    ],
+)
+def test_a_refusal_beside_another_error_counts_for_nothing(tmp_path: Path, besides: dict[str, Any]) -> None:
+    try:
+        look = judged(tmp_path, *REFUSED, besides, code=1, looked=Looked.R)
+    except StackError as error:
+        assert error.reason == "program_failed"  # noqa: PT017 - either is no verdict
+    else:
+        assert (look.changes, look.complete) == ((), False)
+
+
+def test_of_providers_and_components_d_tells_nothing(tmp_path: Path) -> None:
+    """With `--run-program` Pulumi says `update` of them, though nothing differs."""
+    provider = "urn:pulumi:dev::lab::pulumi:providers:fakecloud::default_1_0_0"
+    look = judged(tmp_path, resource(provider, "update"), resource(A), resource(B), SUMMARY)
+    assert (look.changes, look.same, look.complete) == ((), 2, True)
 
 
 def test_a_line_that_was_cut_and_one_that_is_not_utf_8_do_not_stop_the_reading(tmp_path: Path) -> None:
     log = tmp_path / "events"
     whole = json.dumps({"sequence": 1, "timestamp": 1, **resource(A, "update")}, separators=(",", ":")).encode()
     log.write_bytes(whole.replace(b'"size":1', b'"size":"\xff"') + b"\n" + whole[:90])
-    [event] = read_events(log, wanted=lambda *_: True)
+    [event, cut] = read_events(log, wanted=lambda *_: True)
+    assert cut == Event(UNREADABLE, None)
     assert event.body is not None
     assert event.body["metadata"]["old"]["inputs"] == {"size": "\ufffd"}
+
+
+def test_a_line_too_long_to_be_held_is_skipped_and_the_look_is_not_complete(tmp_path: Path) -> None:
+    log = tmp_path / "events"
+    long = json.dumps({"sequence": 1, "timestamp": 1, **resource(A, id="x" * LONGEST_LINE_BYTES)})
+    log.write_text(f"{long}\n{json.dumps({'sequence': 2, 'timestamp': 1, **SUMMARY})}\n")
+    assert [one.kind for one in read_events(log, wanted=lambda *_: True)] == [UNREADABLE, "summaryEvent"]
+
+
+@pytest.mark.parametrize("looked", list(Looked))
+def test_a_look_with_a_line_that_nobody_can_read_is_not_complete(tmp_path: Path, looked: Looked) -> None:
+    known = deployment()
+    (tmp_path / "stdout").touch()
+    (tmp_path / "stderr").touch()
+    lines = [json.dumps(one) for one in (resource(A), resource(B), SUMMARY)]
+    (tmp_path / "events").write_text("\n".join([lines[0], '{"resOutputsEvent": {"meta', *lines[1:], ""]))
+    seen = Seen(looked, known, Masker(mac, known.secret_paths, Mask.of([]))).read(tmp_path / "events")
+    ended = timedelta(seconds=1)
+    ran = Ran(exit_code=0, ended_by="itself", stdout=tmp_path / "stdout", stderr=tmp_path / "stderr", elapsed=ended)
+    assert judge(STACK, seen, ran, ()).complete is False
 
 
 def test_events_in_another_order_of_members_are_read_too(tmp_path: Path) -> None:

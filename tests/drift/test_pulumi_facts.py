@@ -247,6 +247,30 @@ def test_17_a_provider_that_dies_in_a_read_fails_the_look(lab: Lab) -> None:
     assert "b" not in seen.steps()
 
 
+def test_18_a_refresh_that_runs_the_program_tells_providers_as_updated_though_nothing_differs(lab: Lab) -> None:
+    stack = lab.stack(servers(a=1))
+
+    seen = lab.run(stack, *LOOK, "--run-program")
+
+    told = [one["resOutputsEvent"]["metadata"] for one in seen.events if "resOutputsEvent" in one]
+    [provider] = [one for one in told if one["type"] == "pulumi:providers:fakecloud" and one["op"] == "update"]
+    assert (provider["old"], provider["detailedDiff"]) == (provider["new"], None)
+    assert (seen.exit_code, seen.steps()) == (0, {"a": "same"})
+
+
+def test_19_what_waits_for_its_replacement_is_called_the_same_and_not_read(lab: Lab) -> None:
+    stack = drifted(lab, a=1)
+    state = json.loads(lab.checkpoint(stack).read_text())
+    for one in state["checkpoint"]["latest"]["resources"]:
+        one.update({"pendingReplacement": True} if one["urn"] == stack.urn("a") else {})
+    lab.checkpoint(stack).write_text(json.dumps(state))
+    before = lab.cloud.counts().read
+
+    assert lab.run(stack, *LOOK).steps() == {"a": "same"}
+
+    assert lab.cloud.counts().read == before
+
+
 def test_two_plans_of_the_same_change_differ_in_time_and_seeds_only(lab: Lab) -> None:
     stack = drifted(lab, a=1)
     plans = []

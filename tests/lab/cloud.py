@@ -6,6 +6,7 @@ Any number of provider processes share the folder: objects and knobs are replace
 import fcntl
 import json
 import os
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -80,6 +81,7 @@ class Cloud:
         self._answers = folder / "answers"
         self._book = folder / "book.jsonl"
         self._knobs = folder / "knobs.json"
+        self._turning = threading.Lock()
         for made in (self.objects, self._answers):
             made.mkdir(parents=True, exist_ok=True)
 
@@ -87,10 +89,11 @@ class Cloud:
 
     def turn(self, account: str = "*", **knobs: Json) -> None:
         """Set knobs for one account, or for all that have none of their own; what is not named keeps its value."""
-        turned = self._turned()
-        Knobs(**{**turned.get(account, {}), **knobs})  # an unknown name is an error here, not in a provider's process
-        turned[account] = {**turned.get(account, {}), **knobs}
-        _put(self._knobs, turned)
+        with self._turning:
+            turned = self._turned()
+            Knobs(**{**turned.get(account, {}), **knobs})  # an unknown name is an error here, not in a provider's process
+            turned[account] = {**turned.get(account, {}), **knobs}
+            _put(self._knobs, turned)
 
     def reset(self) -> None:
         """Every knob off, every prepared answer gone."""

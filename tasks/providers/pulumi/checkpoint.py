@@ -76,7 +76,7 @@ def parse(checkpoint: Checkpoint, where: str) -> Deployment:
     try:
         said = json.loads(unpacked(checkpoint.content))
         latest = _deployment(said)
-        resources, pending = latest.get("resources") or [], latest.get("pending_operations") or []
+        resources, pending = (_list(latest.get(name)) for name in ("resources", "pending_operations"))
         deployment = Deployment(sha256, resources, pending)
         _ = deployment.by_urn, [_type(one) for one in resources], [one["resource"]["urn"] for one in pending]
     except (ValueError, EOFError, OSError, KeyError, TypeError, AttributeError) as error:
@@ -101,6 +101,13 @@ def _deployment(said: Mapping[str, Any]) -> Mapping[str, Any]:
     if not isinstance(found, dict):
         raise TypeError("no deployment")
     return found
+
+
+def _list(found: object) -> list[Any]:
+    """A stack without resources has none; anything but a list is no stack without resources."""
+    if found is None or isinstance(found, list):
+        return found or []
+    raise TypeError("no list")
 
 
 def resource_of(one: Mapping[str, Any], deployment: Deployment) -> StateResource:

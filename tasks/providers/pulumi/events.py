@@ -9,11 +9,16 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
+UNREADABLE = "unreadable"
 _KIND = re.compile(rb'\{"sequence":-?\d+,"timestamp":-?\d+,"(\w+)":')
 _STEP = re.compile(rb'\{"metadata":\{"op":"([\w-]+)","urn":("(?:[^"\\]|\\.)*")')
 _UNREAD = {b"resourcePreEvent", b"preludeEvent", b"stdoutEvent", b"progressEvent", b"policyLoadEvent", b"startDebuggingEvent"}
+
+
+LONGEST_LINE_BYTES = 32 << 20
+"""An event holds its resource up to four times."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,16 +34,25 @@ class Event:
 def read_events(log: Path, *, wanted: Callable[[str, str], bool]) -> Iterator[Event]:
     """All events of the log in order, except those that say nothing about resources.
 
-    `wanted(operation, urn)` says whether the body of a `resOutputsEvent` is of interest. A last line that was cut off, because
-    the CLI was killed, is left out; no log is no events.
+    `wanted(operation, urn)` says whether the body of a `resOutputsEvent` is of interest. A line that was cut off, because the CLI
+    was killed, or that is too long to be held, is an event `UNREADABLE`: nobody knows what it was about. No log is no events.
     """
     if not log.exists():
         return
     with log.open("rb") as file:
-        for line in file:
+        while line := file.readline(LONGEST_LINE_BYTES):
+            if not line.endswith(b"\n") and len(line) == LONGEST_LINE_BYTES:
+                _skip_the_rest(file)
+                yield Event(UNREADABLE, None)
+                continue
             event = _read(line, wanted)
             if event is not None:
                 yield event
+
+
+def _skip_the_rest(file: BinaryIO) -> None:
+    while (more := file.readline(LONGEST_LINE_BYTES)) and not more.endswith(b"\n"):
+        pass
 
 
 def _read(line: bytes, wanted: Callable[[str, str], bool]) -> Event | None:
@@ -60,7 +74,7 @@ def _plainly(line: bytes) -> Event | None:
     try:
         said = json.loads(line.decode("utf-8", errors="replace"))
     except ValueError:
-        return None
+        return Event(UNREADABLE, None)
     for kind, body in said.items() if isinstance(said, dict) else ():
         if kind not in {"sequence", "timestamp"} and isinstance(body, dict):
             step = body.get("metadata") or {}

@@ -1,7 +1,9 @@
 """From the events of one command to what was seen."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,8 @@ from tasks.stacks import FailedRead, Looked, ResourceChange
 MOST_DIAGNOSTICS = 100
 _LONGEST_WORDS = 4000
 _SAME = {"same", "refresh", "read"}
+_REFUSAL = re.compile(r"marked for protection|cannot be deleted.{0,200}protect", re.DOTALL)
+_END_OF_A_PREVIEW = re.compile(r"(error: )?preview failed")
 
 
 @dataclass
@@ -32,10 +36,21 @@ class Seen:
     """In order, each once."""
     errors: list[tuple[str, str]] = field(default_factory=list)
     """(URN or empty, Pulumi's words)."""
+    stderr: list[str] = field(default_factory=list)
+    """What program and plugins wrote there; that they did is no failure."""
     warnings: list[str] = field(default_factory=list)
     failed_urns: dict[str, None] = field(default_factory=dict)
+    unreadable: bool = False
+    """Some line of the log could not be read: what it was about is not known."""
     summary: str | None = None
     """`succeeded`, `failed`; None: the engine did not come to its end."""
+
+    @cached_property
+    def _read(self) -> frozenset[str]:
+        """What D can say something about. With `--run-program` Pulumi tells providers and components as `update`, too, and
+        nothing of them differs; what waits for its replacement it calls `same` and does not read.
+        """
+        return frozenset(str(one["urn"]) for one in self.deployment.custom() if not one.get("pendingReplacement"))
 
     def read(self, log: Path) -> "Seen":
         ignored = self._ignored()
@@ -54,6 +69,8 @@ class Seen:
                     self._diagnostic(event.body)
                 case "errorEvent" if event.body:
                     self.errors.append(("", str(event.body.get("error", ""))))
+                case "unreadable":
+                    self.unreadable = True
                 case "summaryEvent" if event.body:
                     self.summary = str(event.body.get("result") or "succeeded")
         return self
@@ -65,9 +82,12 @@ class Seen:
         return {str(one["urn"]): one["ignoreChanges"] for one in self.deployment.custom() if one.get("ignoreChanges")}
 
     def _resource(self, event: Event, compare: Comparison, ignored: Mapping[str, Sequence[str]]) -> None:
-        if _type(event.urn) == ROOT:
+        if _type(event.urn) == ROOT or (self.looked is Looked.D and event.urn not in self._read):
             return
         metadata = (event.body or {}).get("metadata") or {}
+        reads = self.looked is Looked.D or event.operation == "refresh"
+        if reads and (metadata.get("old") or {}).get("delete"):  # its successor has the same URN, and an event of its own
+            return
         if event.operation == "refresh":
             self._refreshed(metadata, compare)
         elif operation := OPERATIONS.get(event.operation):
@@ -76,7 +96,8 @@ class Seen:
         elif event.operation in _SAME and not _type(event.urn).startswith(PROVIDER):
             self.urns[event.urn] = None
             self.same += 1
-            if metadata and (found := compare.hidden(event.urn, metadata, ignored[event.urn])):
+            under = ignored.get(event.urn)
+            if metadata and under and (found := compare.hidden(event.urn, metadata, under)):
                 self.hidden.append(found)
 
     def _refreshed(self, metadata: Mapping[str, Any], compare: Comparison) -> None:
@@ -90,8 +111,10 @@ class Seen:
         words = f"{body.get('prefix') or ''}{body.get('message') or ''}".strip()[:_LONGEST_WORDS]
         if not words:
             return
-        if body.get("severity") in {"error", "info#err"}:
+        if body.get("severity") == "error":
             self.errors.append((str(body.get("urn") or ""), words))
+        elif body.get("severity") == "info#err":
+            self.stderr.append(words)
         elif body.get("severity") == "warning":
             self.warnings.append(words)
 
@@ -104,19 +127,29 @@ class Seen:
                 words.setdefault(urn, []).append(said)
         return [self._failed(urn, "\n".join(said)) for urn, said in words.items()]
 
+    def refused(self) -> list[FailedRead]:
+        """What a preview showed and said that it would not do, such as to replace what is protected, if that alone made it fail:
+        then the program came to its end, and everything that was seen counts.
+        """
+        reached = {urn for urn, _ in self.errors if urn in self.urns}
+        told = [(urn, said) for urn, said in self.errors if urn in reached and _REFUSAL.search(said)]
+        others = [said for urn, said in self.errors if (urn, said) not in told and not _END_OF_A_PREVIEW.fullmatch(said)]
+        if others or self.failed_urns or self.summary is None:
+            return []
+        return [FailedRead(urn=urn, reason="protected", detail=self.masker.text(said)) for urn, said in told]
+
     def _failed(self, urn: str, said: str) -> FailedRead:
         return FailedRead(urn=urn, reason=reason_of_read(said), detail=self.masker.text(said))
 
-    def unseen(self, reason: str) -> list[FailedRead]:
-        """What a look that came to no end did not reach."""
+    def unseen(self, reason: str, detail: str) -> list[FailedRead]:
+        """What D should have read and said nothing of. What the stack only refers to is not its own to drift."""
         reached = {*self.urns, *(one.urn for one in self.failed())}
-        detail = "the look ended before it came to this resource"
-        missed = [str(one["urn"]) for one in self.deployment.custom() if str(one["urn"]) not in reached]
-        return [FailedRead(urn=urn, reason=reason, detail=detail) for urn in missed]
+        owned = (str(one["urn"]) for one in self.deployment.custom() if not one.get("external") and not one.get("viewOf"))
+        return [FailedRead(urn=urn, reason=reason, detail=detail) for urn in owned if urn not in reached]
 
     def diagnostics(self) -> tuple[str, ...]:
         """Errors and warnings without secrets."""
-        said = [*(words for _, words in self.errors), *self.warnings]
+        said = [*(words for _, words in self.errors), *self.stderr, *self.warnings]
         return tuple(self.masker.text(words) for words in said[:MOST_DIAGNOSTICS])
 
 

@@ -1,5 +1,6 @@
 """`Stacks` by the Pulumi CLI and by reading the backends themselves."""
 
+import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,11 +23,12 @@ from tasks.providers.pulumi.granting import Granted, grant, read_credentials
 from tasks.providers.pulumi.judging import judge
 from tasks.providers.pulumi.looking import Seen
 from tasks.providers.pulumi.masking import Masker
-from tasks.providers.pulumi.running import GRACE, run
-from tasks.providers.pulumi.sources import open_program, stand_in
+from tasks.providers.pulumi.running import GRACE, MOST_OUTPUT_BYTES, run
+from tasks.providers.pulumi.sources import open_program, pin, stand_in
 from tasks.stacks import Backend, Listed, Look, Looked, Stack, State
 
 PLUGINS = Path("~/.pulumi/plugins")
+_NAME = re.compile(r"(?![.-])[\w.-]{1,128}", re.ASCII)
 BY_CLI = ("gs://", "azblob://")
 """Backends that we only know through the CLI."""
 
@@ -45,6 +47,7 @@ class PulumiStacks:
     program: Path | None = None
     plugins: Path = PLUGINS
     grace: timedelta = GRACE
+    most_output_bytes: int = MOST_OUTPUT_BYTES
 
     def version(self) -> str:
         return self.cli().version
@@ -59,6 +62,10 @@ class PulumiStacks:
 
     def listed(self, backend: Backend) -> Sequence[Listed]:
         return self._reader(backend).listed()
+
+    def pinned(self, stack: Stack) -> Stack:
+        with _by_hand(stack, None):
+            return pin(stack)
 
     def state(self, stack: Stack) -> State:
         reader = self._reader(stack.backend)
@@ -92,6 +99,8 @@ class PulumiStacks:
                 deadline=deadline,
                 cancelled=cancelled,
                 grace=self.grace,
+                log=log,
+                most_output_bytes=self.most_output_bytes,
             )
             if sha256_of(reader.checkpoint(stack)) != before.sha256:
                 message = f"{stack.full_name}: its state moved while it was looked at"
@@ -147,6 +156,7 @@ def _folder(scratch: Path) -> Iterator[Path]:
 def _by_hand(stack: Stack, looked: Looked | None) -> Iterator[None]:
     """Whatever fails tells which stack, and the command with which a person looks again."""
     try:
+        _refuse_odd_names(stack)
         yield
     except StackError as error:
         error.recheck = error.recheck or by_hand(stack, looked)
@@ -155,6 +165,14 @@ def _by_hand(stack: Stack, looked: Looked | None) -> Iterator[None]:
         message = f"{stack.full_name}: {error}"
         again = by_hand(stack, looked)
         raise StackError(message, reason="failed", stage=error.stage, recheck=again, retryable=error.retryable) from None
+
+
+def _refuse_odd_names(stack: Stack) -> None:
+    """A name becomes a path in the backend and a word of a command line; a backend of somebody else's may list what it likes."""
+    for name in filter(None, (stack.organization, stack.project, stack.name)):
+        if not _NAME.fullmatch(name):
+            message = f"{stack.full_name!r}: no stack of Pulumi has {name!r} in its name"
+            raise StackError(message, reason="stack_missing", stage="backend")
 
 
 def _state(stack: Stack, reader: StateReader, checkpoint: Checkpoint, deployment: Deployment) -> State:

@@ -30,8 +30,10 @@ GRACE = timedelta(seconds=5)
 """From SIGINT to SIGKILL. Pulumi then waits for the reads in flight; a look has nothing to lose."""
 ASK_AGAIN_SECONDS = 0.1
 TEXT_LIMIT_BYTES = 1 << 20
+MOST_OUTPUT_BYTES = 1 << 30
+"""Of output and event log together: some 300,000 resources. A program that writes without end must not fill the disk."""
 
-EndedBy = Literal["itself", "signal", "timeout", "cancelled"]
+EndedBy = Literal["itself", "signal", "timeout", "cancelled", "output"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,8 +64,11 @@ def run(
     deadline: timedelta,
     cancelled: Callable[[], bool] = lambda: False,
     grace: timedelta = GRACE,
+    log: Path | None = None,
+    most_output_bytes: int = MOST_OUTPUT_BYTES,
 ) -> Ran:
-    """Run `argv` to its end, or until `deadline` or `cancelled`: SIGINT once, and after `grace` everything is killed.
+    """Run `argv` to its end, or until `deadline` or `cancelled`: SIGINT once, and after `grace` everything is killed. So it is
+    when its output, with the `log` that it writes, becomes too much.
 
     `folder` takes its output. Raises `ProviderError(stage="start")` when it cannot be started, `stage="run"` when its keeper
     was killed.
@@ -84,7 +89,16 @@ def run(
         }
         with contextlib.suppress(OSError):  # the keeper is dead already: its missing report says so
             ours.sendall(json.dumps(spec).encode() + b"\n")
-        report, ended_by = _attend(ours, started + deadline.total_seconds(), cancelled, grace)
+        ends_at, written = started + deadline.total_seconds(), [stdout, stderr, *([log] if log else [])]
+
+        def reason_to_end() -> EndedBy | None:
+            if time.monotonic() >= ends_at:
+                return "timeout"
+            if cancelled():
+                return "cancelled"
+            return "output" if sum(map(_size, written)) > most_output_bytes else None
+
+        report, ended_by = _attend(ours, reason_to_end, grace)
     keeper.wait()
     elapsed = timedelta(seconds=time.monotonic() - started)
     code = _exit_code(argv[0], report, mark)
@@ -113,22 +127,30 @@ def _keeper(stdout: int, stderr: int) -> tuple[socket.socket, "subprocess.Popen[
     return ours, keeper
 
 
-def _attend(line: socket.socket, ends_at: float, cancelled: Callable[[], bool], grace: timedelta) -> tuple[bytes, EndedBy]:
+def _attend(line: socket.socket, reason_to_end: Callable[[], EndedBy | None], grace: timedelta) -> tuple[bytes, EndedBy]:
     """Wait until the keeper hangs up, which it does when no process is left; its report, and who ended the program."""
-    report, ended_by, kill_at = bytearray(), "itself", float("inf")
+    report, kill_at = bytearray(), float("inf")
+    ended_by: EndedBy = "itself"
     while True:
         if select.select([line], [], [], ASK_AGAIN_SECONDS)[0]:
             piece = _receive(line)
             if not piece:
-                return bytes(report), ended_by  # type: ignore[return-value]  # mypy widens the tuple's literals
+                return bytes(report), ended_by
             report += piece
         now = time.monotonic()
-        if ended_by == "itself" and (now >= ends_at or cancelled()):
-            ended_by, kill_at = ("timeout" if now >= ends_at else "cancelled"), now + grace.total_seconds()
+        if ended_by == "itself" and (reason := reason_to_end()):
+            ended_by, kill_at = reason, now + grace.total_seconds()
             _order(line, b"I")
         elif now >= kill_at:
             kill_at = float("inf")
             _order(line, b"K")
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:  # nothing was written yet
+        return 0
 
 
 def _receive(line: socket.socket) -> bytes:

@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -41,10 +42,31 @@ def stand_in(stack: Stack, folder: Path) -> Path:
     return folder
 
 
-def _checked_out(stack: Stack, source: Source, url: str, cache: Path, folder: Path) -> Path:
-    ref = source.git_ref or "HEAD"
+def pin(stack: Stack) -> Stack:
+    """`stack` at the commit that its ref is at now. Asks the repository, fetches nothing. A ref that it does not list, such as a
+    short commit, stays for the checkout to find. Raises `StackError(reason="program_missing")`.
+    """
+    source = stack.source
+    ref = (source.git_ref if source else None) or "HEAD"
+    if source is None or source.git_url is None or _COMMIT.fullmatch(ref):
+        return stack
+    _refuse_options(stack, source.git_url, ref)
+    said = _git(stack, "ls-remote", "--quiet", "--", source.git_url, ref, f"{ref}^{{}}")
+    listed = {name: commit for commit, _, name in (line.partition("\t") for line in said.splitlines())}
+    # In the order in which git itself reads a short name; a tag with a message is an object of its own.
+    names = (ref, f"refs/{ref}", f"refs/tags/{ref}^{{}}", f"refs/tags/{ref}", f"refs/heads/{ref}")
+    commit = next((listed[name] for name in names if name in listed), ref)
+    return replace(stack, source=replace(source, git_ref=commit))
+
+
+def _refuse_options(stack: Stack, url: str, ref: str) -> None:
     if ref.startswith("-") or url.startswith("-"):
         raise _missing(stack, "its git URL or ref begins with a dash")
+
+
+def _checked_out(stack: Stack, source: Source, url: str, cache: Path, folder: Path) -> Path:
+    ref = source.git_ref or "HEAD"
+    _refuse_options(stack, url, ref)
     mirror = cache / "git" / hashlib.sha256(url.encode()).hexdigest()[:24]
     with _only_one(mirror):
         if not (mirror / "HEAD").exists():
@@ -80,7 +102,7 @@ def _git(stack: Stack, *arguments: str, **variables: str) -> str:
     environment = {**_environment(), **_granted(stack), **variables}
     try:
         done = subprocess.run(command, env=environment, capture_output=True, timeout=_PATIENCE.total_seconds(), check=False)
-    except (OSError, subprocess.TimeoutExpired) as error:
+    except (OSError, ValueError, subprocess.TimeoutExpired) as error:
         raise _missing(stack, f"git: {type(error).__name__}") from None
     if done.returncode:
         said = done.stderr.decode(errors="replace").strip()[-_LAST_CHARS:]
