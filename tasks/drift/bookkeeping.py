@@ -1,12 +1,23 @@
 """What a stack's own books say: a lock that nobody gives back, operations that nobody finished. Pure."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from tasks.drift.entry import DriftEntry
+from tasks.drift.looking import Round
+from tasks.drift.sets import by_key, differences
 from tasks.drift.telling import listed, shown_url
 from tasks.model import Finding, Severity
 from tasks.stacks import Stack, State
+
+
+def while_updated(seen: Round, entry: DriftEntry, now: datetime) -> Round:
+    """Under a lock that is not old yet nothing that differs is settled, be it what two looks agree on."""
+    lock = seen.state.lock
+    if lock is None or now - lock.since > timedelta(minutes=entry.lock_minutes) or not seen.d.changes:
+        return seen
+    return replace(seen, busy=True, unsettled=frozenset(by_key(differences(seen.d.changes))))
 
 
 def orphans(entry: DriftEntry, place: str, stack: Stack, state: State, now: datetime) -> Iterator[Finding]:

@@ -4,8 +4,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from tasks.context import Context
+from tasks.drift.attribution import who
 from tasks.drift.blaming import blame
-from tasks.drift.bookkeeping import orphans
+from tasks.drift.bookkeeping import orphans, while_updated
 from tasks.drift.breaker import Tripped, tripped
 from tasks.drift.classes import Class, Classified
 from tasks.drift.classify import classify
@@ -82,13 +83,15 @@ class Check:
 
     def _stack(self, ctx: Context, entry: DriftEntry, stack: Stack, place: str, *, full: bool) -> Iterator[Answer]:
         memory = Memory(ctx.history, f"{entry.name}: {stack.full_name}")
+        stack = _pinned(ctx, stack)
         source = fingerprint(stack)
         try:
             seen = Looker(ctx, stack, entry.deadline).round(memory.last_night(), source, full=full)
         except StackError as error:
             yield not_looked_at(entry, place, stack, error)
             return
-        blamed = tripped(seen.state, seen.d, entry.gone_percent)
+        seen = while_updated(seen, entry, ctx.clock())
+        blamed = () if seen.busy else tripped(seen.state, seen.d, entry.gone_percent)
         sight = _sight(ctx, entry, stack, place, seen, blamed, memory)
         if entry.stack is not None:
             self.seen.keep(ctx, sight)
@@ -101,6 +104,15 @@ class Check:
         if seen.d.complete and not blamed and not seen.unsettled:
             memory.keep(_night(sight, source))
         yield from answers or [_clean(sight)]
+
+
+def _pinned(ctx: Context, stack: Stack) -> Stack:
+    """Why its repository cannot be asked is said by the looks that need it."""
+    try:
+        return ctx.stacks.pinned(stack)
+    except StackError:
+        ctx.checkpoint()
+        return stack
 
 
 def _sight(
@@ -121,6 +133,7 @@ def _sight(
         blamed=blamed,
         since=memory.since(different, now),
         flips=flips(memory.versions(), by_key(different), now) if seen.d.complete and not blamed else {},
+        who=who(ctx, entry, stack, told) if not blamed else {},
         now=now,
     )
 
@@ -160,7 +173,7 @@ def _unlisted(entry: DriftEntry, one: Listed) -> Finding:
 def _clean(sight: Sight) -> Ok:
     seen = sight.seen
     quiet = [one for one in sight.found if one.why in (Class.IGNORED, Class.RESTORED)]
-    program = "and the program agrees" if seen.whole else "the program was not compared: nothing moved since it agreed"
+    program = "and the program agrees" if seen.compared else "the program was not compared: nothing moved since it agreed"
     if sight.stack.source is None:
         program = "the program was not compared: the entry names none"
     return Ok(

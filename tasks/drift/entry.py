@@ -13,6 +13,9 @@ from tasks.model import Severity
 from tasks.programs import Argv, Name, Text
 from tasks.stacks import Backend, Source, Stack
 
+_STACK_NAME = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$"
+"""What Pulumi takes for organization, project and stack."""
+
 
 class _Rule(BaseModel):
     """A rule names resources by type and properties by path; `*` stands for any text, as in `aws:ec2/*` and `tags.*`."""
@@ -44,9 +47,11 @@ class DriftEntry(Entry):
     credentials: dict[Name, Text] = Field(
         default_factory=dict, description="Variables for reaching the backend, each by reference: `env:NAME`, `file:PATH`."
     )
-    organization: str = Field("organization", description="As the backend has it; `organization` in backends of one's own.")
-    project: str | None = Field(None, description="Of the stack.")
-    stack: str | None = Field(None, description="Its name. Unset: the entry is the whole backend.")
+    organization: str = Field(
+        "organization", pattern=_STACK_NAME, description="As the backend has it; `organization` in backends of one's own."
+    )
+    project: str | None = Field(None, pattern=_STACK_NAME, description="Of the stack.")
+    stack: str | None = Field(None, pattern=_STACK_NAME, description="Its name. Unset: the entry is the whole backend.")
     path: str | None = Field(None, description="Folder of the program; with `git_url` relative to the root of the repository.")
     git_url: str | None = Field(None, description="Repository of the program.")
     git_ref: str | None = Field(None, description="Branch, tag or commit.")
@@ -65,6 +70,9 @@ class DriftEntry(Entry):
     )
     identity_command: Argv = Field((), description="Says whom the stack's credentials belong to; asked when too much is gone.")
     identity: str | None = Field(None, description="What that must say somewhere, such as an account number.")
+    who_command: Argv = Field(
+        (), description="Says who changed a resource, of which it is told `{id}`, `{urn}`, `{type}`, `{name}`; its line is shown."
+    )
     timeout_seconds: float = Field(240, gt=0, le=540, description="For one look, in seconds.")
     lock_minutes: float = Field(60, ge=0, description="A lock that is older is told of.")
     flips: int = Field(4, ge=2, le=20, description="A property that changed so often within 14 days is told of as flapping.")
@@ -73,7 +81,7 @@ class DriftEntry(Entry):
     memory_mb: int = Field(600, ge=0, le=1_000_000, description="MiB that a look takes with its providers; so many go on.")
 
     estate_only: ClassVar[frozenset[str]] = frozenset({
-        "backend", "credentials", "path", "git_url", "passphrase", "variables", "identity_command",
+        "backend", "credentials", "path", "git_url", "passphrase", "variables", "identity_command", "who_command",
     })  # fmt: skip
 
     @field_validator("credentials")
@@ -101,6 +109,8 @@ class DriftEntry(Entry):
             raise ValueError("a program belongs to a stack: name `project` and `stack`, too")
         if self.path and not self.git_url and not PurePath(self.path).is_absolute():
             raise ValueError(f"{self.path!r} is not an absolute path")
+        if self.path and self.git_url and (PurePath(self.path).is_absolute() or ".." in PurePath(self.path).parts):
+            raise ValueError(f"{self.path!r} leads out of the repository: with `git_url` the path is relative to its root")
         if bool(self.identity_command) != bool(self.identity):
             raise ValueError("`identity_command` and `identity` belong together: who is asked, and what it must say")
         return self

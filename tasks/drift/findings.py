@@ -17,6 +17,7 @@ from tasks.stacks import Stack
 
 DRIFT, CONFLICT, ADOPTED, CLOUD_DIFFERS = "drift", "conflict", "adopted", "cloud_differs"
 _REASONS = {Class.DRIFT: DRIFT, Class.CONFLICT: CONFLICT, Class.ADOPTED: ADOPTED, Class.UNKNOWN: CLOUD_DIFFERS}
+_NOBODY_KNOWS = "not known to Pulumi"
 _LEAST = {Class.CONFLICT: Severity.MEDIUM}
 _MOST = {Class.ADOPTED: Severity.LOW}
 
@@ -35,6 +36,8 @@ class Sight:
     blamed: Sequence[Tripped] = ()
     since: Mapping[str, datetime] = field(default_factory=dict)
     flips: Mapping[str, int] = field(default_factory=dict)
+    who: Mapping[str, str] = field(default_factory=dict)
+    """By URN, what a log says."""
     now: datetime
 
     @property
@@ -81,7 +84,7 @@ class Sight:
                 "commit": state.git_commit,
                 "dirty": state.git_dirty,
             },
-            "who": "not known to Pulumi",
+            "who": listed(list(dict.fromkeys(self.who[one.urn] for one in found if one.urn in self.who))) or _NOBODY_KNOWS,
             "coverage": self.coverage.facts(),
         }
 

@@ -1,8 +1,8 @@
 """One round of looks at a stack: what is looked at, what is looked at again, and when two looks agree."""
 
 import hashlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -30,7 +30,9 @@ class Round:
     trouble: Mapping[Looked, StackError] = field(default_factory=dict)
     """Why U or R could not be looked at."""
     unsettled: frozenset[str] = frozenset()
-    """Keys on which no two looks agree."""
+    """Keys on which no two looks agree, or of which one cannot say yet."""
+    busy: bool = False
+    """An update was going on: whatever differs may be its work."""
     restored: tuple[Difference, ...] = ()
     """Seen in one look, not in a later one."""
     compared: bool = False
@@ -56,7 +58,25 @@ class Looker:
     deadline: timedelta
 
     def round(self, last_night: Night | None, source: str | None, *, full: bool) -> Round:
-        """Raises `StackError` if D cannot be looked at, or all rounds raced an update."""
+        """Raises `StackError` if D cannot be looked at, or all rounds raced an update.
+
+        Credentials that the state remembers expire; those that the program makes may not have.
+        """
+        try:
+            return self._rounds(last_night, source, full=full)
+        except StackError as refused:
+            if refused.reason != "credentials_expired" or self.stack.run_program or self.stack.source is None:
+                raise
+            self.ctx.checkpoint()
+            self.ctx.log.warning("program_run_for_its_credentials", subject=self.stack.full_name)
+            program = replace(self, stack=replace(self.stack, run_program=True))
+            try:
+                return program._rounds(last_night, source, full=full)  # noqa: SLF001 - its own
+            except StackError:
+                self.ctx.checkpoint()
+                raise refused from None
+
+    def _rounds(self, last_night: Night | None, source: str | None, *, full: bool) -> Round:
         for _ in range(_MOST_ROUNDS):
             try:
                 return self._round(last_night, source, full=full)
@@ -69,7 +89,8 @@ class Looker:
         state = self.ctx.stacks.state(self.stack)
         look = self._looks_at(state)
         first = look(Looked.D, None)
-        compared = self.stack.source is not None and (full or _moved(last_night, state, source) or bool(first.changes))
+        asked = full or _moved(last_night, state, source) or bool(first.changes)
+        compared = self.stack.source is not None and asked and not _timed_out(first)
         looked: dict[Looked, Look] = {}
         trouble: dict[Looked, StackError] = {}
         plan_file = self.ctx.scratch / f"plan-{hashlib.sha256(self.stack.full_name.encode()).hexdigest()[:12]}.json"
@@ -80,7 +101,7 @@ class Looker:
                 trouble[what] = error
         settled = _Settling(first, last_night.differing if last_night else {}).settle(looked.get(Looked.R), look)
         return Round(
-            state=state,
+            state=self._still(state) if settled.look.changes else state,
             d=settled.look,
             u=looked.get(Looked.U),
             r=looked.get(Looked.R),
@@ -90,6 +111,15 @@ class Looker:
             compared=compared,
             plan_file=plan_file if Looked.R in looked else None,
         )
+
+    def _still(self, state: State) -> State:
+        """What differs may be an update that is under way: it changes the cloud first, and the state when it is done. So its lock
+        is asked for once more.
+        """
+        now = self.ctx.stacks.state(self.stack)
+        if now.sha256 != state.sha256:
+            raise Raced
+        return replace(state, lock=state.lock or now.lock)
 
     def _looks_at(self, state: State) -> Callable[[Looked, Path | None], Look]:
         def look(what: Looked, save_plan: Path | None) -> Look:
@@ -138,29 +168,48 @@ class _Settling:
 
     def settle(self, r: Look | None, look: Callable[[Looked, Path | None], Look]) -> _Settled:
         told = by_key(differences(self.first.changes))
-        if told == dict(self.before) and not self.first.failed:
+        # R refreshes first: that is one more look at D, if it came to its end. It confirms, or it contradicts.
+        refreshed = replace(r, changes=r.refreshed) if r is not None else None
+        whole = refreshed if refreshed is not None and refreshed.complete else None
+        if whole is not None and by_key(differences(whole.changes)) == told:
             return _Settled(self.first)
-        # R refreshes first: that is a second look at D, unless something was amiss.
-        looks = [self.first]
-        if r is not None and r.complete and not r.failed and by_key(differences(r.refreshed)) == told:
+        news = by_key(differences(refreshed.changes)).items() - told.items() if refreshed is not None else set()
+        if told == dict(self.before) and not self.first.failed and whole is None and not news:
             return _Settled(self.first)
-        while len(looks) < _MOST_LOOKS:
-            looks.append(look(Looked.D, None))
-            if not _undecided(looks[-2], looks[-1]):
-                break
-        return _settled(looks)
+        if _timed_out(self.first):
+            return _Settled(self.first, frozenset(key for key, value in told.items() if self.before.get(key) != value))
+        looks, witnesses = [self.first], [self.first, *([whole] if whole is not None else [])]
+        unsettled: set[str] = set()
+        while len(looks) == 1 or (unsettled and len(looks) < _MOST_LOOKS):
+            last = look(Looked.D, None)
+            unsettled = _unsettled(witnesses, last)
+            looks.append(last)
+            witnesses.append(last)
+        return _settled(looks, frozenset(unsettled))
 
 
-def _settled(looks: list[Look]) -> _Settled:
+def _settled(looks: list[Look], unsettled: frozenset[str]) -> _Settled:
     last = looks[-1]
     now = by_key(differences(last.changes))
     earlier = {one.key: one for seen in looks[:-1] for one in differences(seen.changes)}
     known = Seen.of(last)
-    restored = tuple(one for key, one in earlier.items() if key not in now and known.knows(one.urn))
-    return _Settled(last, frozenset(_undecided(looks[-2], last)), restored)
+    restored = tuple(one for key, one in earlier.items() if key not in {*now, *unsettled} and known.knows(one.urn))
+    return _Settled(last, unsettled, restored)
 
 
-def _undecided(one: Look, other: Look) -> set[str]:
-    """Keys that only the later look has, or has with other values."""
-    was, now = by_key(differences(one.changes)), by_key(differences(other.changes))
-    return {key for key, told in now.items() if was.get(key) != told}
+def _unsettled(earlier: Sequence[Look], last: Look) -> set[str]:
+    """Keys of which no earlier look says what the last one says, be it that nothing differs there."""
+    told = [(Seen.of(one), by_key(differences(one.changes))) for one in earlier]
+    known, now = Seen.of(last), by_key(differences(last.changes))
+    keys = {*now, *(key for _, was in told for key in was)}
+    urns = {key: key.rpartition("#")[0] for key in keys}
+    return {
+        key
+        for key, urn in urns.items()
+        if (key in now or known.knows(urn)) and not any(seen.knows(urn) and was.get(key) == now.get(key) for seen, was in told)
+    }
+
+
+def _timed_out(look: Look) -> bool:
+    """Then the next one would be, too: a stack that hangs is not waited for again and again."""
+    return any(one.reason == "timed_out" for one in look.failed)

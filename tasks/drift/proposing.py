@@ -33,9 +33,10 @@ class Proposing:
         """None where a person must think first: a conflict, a property that flips, credentials in doubt, no program."""
         verb = _verb(ctx, findings)
         sight = self._sight(ctx, params) if verb else None
-        if verb is None or sight is None or sight.blamed:
+        if verb is None or sight is None or sight.blamed or sight.seen.state.lock is not None:
             return None
-        rows = _rows(sight, findings)
+        doubtful = _doubtful(sight)
+        rows = [one for one in _rows(sight, findings) if one.urn not in doubtful]
         if not rows or len({one.urn for one in rows}) > _MOST_TARGETS:
             return None
         return _revert(ctx, sight, rows, findings) if verb == REVERT else _accept(ctx, sight, rows, findings)
@@ -64,20 +65,27 @@ def _rows(sight: Sight, findings: Sequence[Finding]) -> list[Classified]:
     return [one for why, group in in_the_cloud(sight) if key_of(why, group) in keys for one in group]
 
 
+def _doubtful(sight: Sight) -> set[str]:
+    """Resources of which something is open: Pulumi repairs, and takes into the state, whole resources only."""
+    seen = sight.seen
+    open_here = {one.urn for one in sight.found if one.why in (Class.CONFLICT, Class.UNKNOWN)}
+    failed = {failure.urn for look in (seen.d, seen.u, seen.r) if look for failure in look.failed}
+    moving = {key.rpartition("#")[0] for key in (*seen.unsettled, *sight.flapping)}
+    begun = {operation[operation.find("urn:") :] for operation in seen.state.pending_operations}
+    return open_here | failed | moving | begun
+
+
 def _revert(
     ctx: Context, sight: Sight, rows: Sequence[Classified], findings: Sequence[Finding]
 ) -> tuple[Plan, Simulation] | None:
-    doubtful = {one.urn for one in sight.found if one.why in (Class.CONFLICT, Class.UNKNOWN)}
-    doubtful |= {failure.urn for failure in sight.seen.d.failed}
-    told = [one for one in rows if one.urn not in doubtful]
-    targets = {one.urn for one in told}
-    look, plan_file = (_simulated(ctx, sight, told) if told else None) or (None, None)
+    targets = {one.urn for one in rows}
+    look, plan_file = _simulated(ctx, sight, rows) or (None, None)
     changes = [change for change in look.changes if change.urn in targets] if look else []
-    if not targets or {change.urn for change in changes} != targets:
+    if {change.urn for change in changes} != targets:
         ctx.log.warning("not_proposed", subject=sight.place, why="looked at again, program and cloud do not say the same of it")
         return None
-    plan = _plan(sight, REVERT, reverting(changes, told), findings)
-    return plan, simulate(Shown(sight=sight, plan=plan, rows=told, kept=_kept(ctx, sight, plan_file)), ctx.stacks.version())
+    plan = _plan(sight, REVERT, reverting(changes, rows), findings)
+    return plan, simulate(Shown(sight=sight, plan=plan, rows=rows, kept=_kept(ctx, sight, plan_file)), ctx.stacks.version())
 
 
 def _simulated(ctx: Context, sight: Sight, rows: Sequence[Classified]) -> tuple[Look, Path | None] | None:

@@ -25,6 +25,12 @@ _IF_PROGRAM_SAYS_OTHERWISE = (
 )
 
 
+_AS_READ = (
+    "The values are those that two looks at the cloud agree on: Pulumi makes no plan of taking them into the state, "
+    "so what is taken is whatever they are by then"
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
     """All that a simulation is made of."""
@@ -62,6 +68,8 @@ def _lines(shown: Shown) -> Iterator[str]:
         yield f"and {len(steps) - _MOST_STEPS} more resources"
     yield ""
     yield from _besides(shown)
+    if shown.plan.parameters["verb"] == "accept":
+        yield _AS_READ
     yield _cost(shown)
     if shown.kept:
         yield f"Pulumi's own plan is kept, encrypted, as {shown.kept.name} ({shown.kept.sha256[:12]})"

@@ -9,7 +9,7 @@ from tasks.drift.looking import Round
 from tasks.drift.telling import by_hand, listed
 from tasks.errors import StackError
 from tasks.model import CannotTell
-from tasks.stacks import FailedRead, Looked, Stack
+from tasks.stacks import FailedRead, Look, Looked, Stack
 
 _EACH = 20
 """Of more failed reads than this only the number and some names are told: they have one cause."""
@@ -35,12 +35,22 @@ def unseen(entry: DriftEntry, place: str, stack: Stack, seen: Round, blamed: Seq
     if missing:
         why = listed(seen.d.diagnostics, 5) or f"Pulumi ended with exit code {seen.d.exit_code}"
         yield _cannot_tell(entry, f"{place}: {len(missing)} resources", "look_cut_short", "read", why, stack)
-    for key in sorted(seen.unsettled):
+    if seen.busy:
+        yield _busy(entry, place, stack, seen)
+    for key in () if seen.busy else sorted(seen.unsettled):
         urn, _, path = key.rpartition("#")
         if urn not in told:
             why = "no two looks at it agree"
             yield _cannot_tell(entry, f"{place}: {_name(urn)} {path}".strip(), "unsettled", "confirm", why, stack)
     yield from _program(entry, place, stack, seen)
+
+
+def _busy(entry: DriftEntry, place: str, stack: Stack, seen: Round) -> CannotTell:
+    lock = seen.state.lock
+    who = f"{lock.user}@{lock.host} since {lock.since:%H:%M} UTC" if lock else "somebody"
+    names = listed(sorted({_name(change.urn) for change in seen.d.changes}))
+    why = f"it is being updated by {who}: what differs now ({names}) may be that update's work; look again after it"
+    return _cannot_tell(entry, place, "being_updated", "confirm", why, stack)
 
 
 def _failed(entry: DriftEntry, place: str, stack: Stack, failed: Sequence[FailedRead]) -> Iterator[CannotTell]:
@@ -64,11 +74,15 @@ def _program(entry: DriftEntry, place: str, stack: Stack, seen: Round) -> Iterat
             entry=entry.name, subject=subject, reason=error.reason, stage=error.stage, detail=str(error), recheck=recheck
         )
         return
-    # A read that failed stops R as well, and is told already.
-    looks = [one for one in (seen.u, seen.r) if one is not None and not one.complete and not one.failed]
+    # A read that failed stops R as well, and is told already; what is protected was seen all the same.
+    looks = [one for one in (seen.u, seen.r) if one is not None and not one.complete and not _only_refused(one)]
     if looks and not seen.d.failed:
         why = listed(looks[0].diagnostics, 5) or f"Pulumi ended with exit code {looks[0].exit_code}"
         yield _cannot_tell(entry, f"{place}: program", "look_cut_short", "compare", why, stack)
+
+
+def _only_refused(look: Look) -> bool:
+    return bool(look.failed) and all(one.reason == "protected" for one in look.failed)
 
 
 def _cannot_tell(entry: DriftEntry, subject: str, reason: str, stage: str, detail: str, stack: Stack) -> CannotTell:

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, field
 from datetime import timedelta
-from pathlib import Path
 
 from tasks.drift import JOB, DriftEntry, DriftParams
 from tasks.errors import StackError
@@ -81,7 +80,3 @@ def cannot_tell(answers: list[Answer]) -> dict[str, str]:
 
 def told(answers: list[Answer]) -> list[str]:
     return [f"{one.reason}: {one.title}" for one in findings(answers)]
-
-
-def scratch_files(ctx: FakeContext) -> list[Path]:
-    return sorted(ctx.scratch.iterdir())

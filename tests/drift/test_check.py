@@ -94,7 +94,7 @@ def test_a_provider_that_lies_once_about_a_known_drift_does_not_make_it_good() -
     nights.night()
     nights.sees(d=[look(D), DRIFTED], r=REPAIR)
     assert told(nights.night()) == ["drift: lab/dev: a (Thing): size 1 → 9"]
-    assert nights.looked == "DURDD"
+    assert nights.looked == "DURD"
 
 
 def test_the_drift_of_last_night_needs_no_second_look_tonight() -> None:

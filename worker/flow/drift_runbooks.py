@@ -110,6 +110,26 @@ DRIFT = (
         "nothing the first night; if it stays, a `[[drift.ignore]]` rule with its reason.",
     ),
     Runbook(
+        "being_updated",
+        "Somebody updates the stack right now: the cloud is changed before the state hears of it, so a difference may be that "
+        "update's own work. Nothing is told as drift, nothing is proposed.",
+        "whose lock it is, which the finding names",
+        "nothing: the next night looks again. To have it sooner: `nightshift run drift --entries NAME` after the update.",
+    ),
+    Runbook(
+        "not_reached",
+        "Pulumi ended, well or not, and said nothing of this resource: it waits for its replacement, or the look ended before. "
+        "It is unknown, not unchanged.",
+        "the diagnostics in the finding; `pulumi stack --show-urns`",
+        "mend what they name, or deploy the stack; then `nightshift run drift --entries NAME`.",
+    ),
+    Runbook(
+        "too_much_output",
+        "The look was ended because the program, or a provider, wrote without end: its output would have filled the disk.",
+        "the line under *check again by hand*, with the credentials of the entry",
+        "mend the program; then `nightshift run drift --entries NAME`.",
+    ),
+    Runbook(
         "look_cut_short",
         "Pulumi ended before it had looked at everything; what it did not reach is unknown, not unchanged.",
         "the diagnostics in the finding",
@@ -177,7 +197,8 @@ DRIFT = (
     ),
     Runbook(
         "credentials_expired",
-        "The cloud refused the credentials. Those in the state are used unless the entry sets `run_program`.",
+        "The cloud refused the credentials that the state remembers, and those that the program makes, if the entry has one: it "
+        "was run to try them. With `run_program` the program's are used at once.",
         "the entry's variables; how old the credentials in the state are",
         "renew them, or set `run_program = true`; then `nightshift run drift --entries NAME`.",
     ),
