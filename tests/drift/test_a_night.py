@@ -15,6 +15,7 @@ from worker.flow.nights import close_night_now
 from worker.records import Actor, ActorKind
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+WHOLE_FLEET = 100
 SIX = {"a": 1, "b": 2, "c": 3, "d": 4, "e": 5, "f": 6}
 
 
@@ -24,7 +25,7 @@ def stacks(lab: Lab, count: int, account: str = "main", prefix: str = "s") -> li
     return [first, *lab.copies(first, [f"{prefix}{number}" for number in range(1, count)])]
 
 
-@pytest.mark.parametrize("count", [12, pytest.param(100, marks=[pytest.mark.soak, pytest.mark.timeout(0)])])
+@pytest.mark.parametrize("count", [12, pytest.param(WHOLE_FLEET, marks=[pytest.mark.soak, pytest.mark.timeout(0)])])
 def test_the_schedule_and_n8n_make_one_night_and_its_report_counts_every_stack(count: int, lab: Lab, tmp_path: Path) -> None:
     [hung] = stacks(lab, 1, account="far", prefix="hung")
     others = stacks(lab, count - 1)
@@ -42,9 +43,11 @@ def test_the_schedule_and_n8n_make_one_night_and_its_report_counts_every_stack(c
         made = night.batch(joined["batch"]["id"])
         assert (joined["joined"], made["trigger"], len(made["runs"])) == (True, "schedule", count)
 
-        night.until("all but the one that hangs have ended", lambda: night.going(made["id"]) == {hung.name})
-        [cli] = hanging(lab)
-        os.kill(cli, signal.SIGKILL)
+        night.until("all but the one that hangs have ended", lambda: night.going(made["id"]) <= {hung.name}, 50.0 * count)
+        # On a slow machine a hundred stacks take longer than a look may hang at most.
+        assert count == WHOLE_FLEET or night.going(made["id"]) == {hung.name}
+        for cli in hanging(lab):
+            os.kill(cli, signal.SIGKILL)
         ended = night.ended(made["id"])
         report = f"looked at {count} of {count}, 3 drifted, 2 cannot tell"
         assert (ended["report"], ended["states"]) == (report, {"succeeded": count})
