@@ -15,8 +15,8 @@ from tests.api.kit import CLI, problem
 from tests.approvals.kit import text_of
 from tests.n8n.gatehouse import OTHER, PAYLOAD, Gatehouse, consume
 from tests.relay.web import CRASHED, RESUMED, RUNNING, Waiting, waiting
-from worker.flow.deciding import expire_due
 from worker.flow.errors import Refused
+from worker.flow.expiring import expire_due
 from worker.flow.undelivered import resend
 from worker.ledger import telling
 from worker.records import Choice, DeliveryState, FindingState

@@ -12,8 +12,8 @@ from schedules.durations import parse_duration
 from worker.api import prefer
 from worker.api.auth import ASK, Caller, Who
 from worker.api.callbacks import check_callback
-from worker.api.dossiers import visible_approval
 from worker.api.gateway import Gateway, Here
+from worker.api.reading import visible_approval
 from worker.api.requests import idempotency_key
 from worker.api.validation import Closed
 from worker.flow import gates

@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from tasks.context import Entry
 from tasks.job import Job
 from worker.flow.errors import Invalid, KeyConflict, NotFound
-from worker.flow.looking import select
+from worker.flow.selecting import select
 from worker.flow.shift import Estate, Shift
 from worker.ledger import audit_rows, batches, outbox, revisions, runs, turns
 from worker.ledger.rows import new_id
