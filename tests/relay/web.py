@@ -20,14 +20,18 @@ class Answer:
     """So many bytes more are promised, and never come."""
 
 
+SILENT = Answer(0)
+"""Takes the request, and hangs up."""
 RESUMED = Answer(200, '{"message": "Workflow was started"}')
 RUNNING = Answer(409, '{"message": "The execution \\"7\\" is running already."}')
 TWICE = Answer(500, '{"message": "There was a problem executing the workflow"}')
 STARTING = Answer(404, "<!DOCTYPE html><pre>Cannot POST /webhook-waiting/7</pre>", "text/html")
 PRUNED = Answer(404, '{"message": "The execution \\"7\\" does not exist."}')
-OVER = Answer(404, '{"message": "The workflow for execution \\"7\\" has no waiting webhook with a matching path/method."}')
+OVER = Answer(
+    404, '{"message": "The workflow for execution \\"7\\" does not contain a waiting webhook with a matching path/method."}'
+)
 WRONG_TOKEN = Answer(401, '{"message": "Invalid token"}')
-FINISHED = Answer(409, '{"message": "The execution \\"7\\" has finished already."}')
+FINISHED = Answer(409, '{"message": "The execution \\"7 has finished already."}')
 CRASHED = Answer(409, '{"message": "The execution \\"7\\" has finished with error."}')
 
 
@@ -64,6 +68,9 @@ def waiting() -> Iterator[Waiting]:
             node.sent.append(Sent({name.lower(): text for name, text in self.headers.items()}, body))
             node.got.append(json.loads(body) if body else None)
             answer = node.answers.pop(0) if len(node.answers) > 1 else node.answers[0]
+            if answer == SILENT:
+                self.close_connection = True
+                return
             said = answer.said.encode()
             self.send_response(answer.status)
             self.send_header("content-type", answer.content_type)
