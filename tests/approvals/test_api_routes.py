@@ -12,11 +12,10 @@ from sqlalchemy import select
 
 import worker
 from tests.approvals.kit import COUNTING, Hall, page_of
-from tests.approvals.ward import PIN, PROD, Ward, person
+from tests.approvals.ward import PIN, PROD, person, undelivered
 from worker.api.app import ROUTERS
-from worker.ledger import telling
 from worker.ledger.tables import FINDINGS
-from worker.records import ActorKind, DeliveryState
+from worker.records import ActorKind
 from worker.tokens import Grant, Verb
 
 EVERY_VERB: tuple[Verb, ...] = ("run", "ask", "read", "mute", "decide", "resolve", "operate", "admin")
@@ -117,15 +116,6 @@ def test_no_route_changes_something_by_another_method_than_post() -> None:
 @pytest.fixture
 def stage(hall_here: Hall) -> "Stage":
     return Stage(hall_here)
-
-
-def undelivered(ward: Ward, subject: str) -> str:
-    """Id of a result that nobody took."""
-    now = ward.rig.clock()
-    with ward.rig.ledger.transaction() as tx:
-        row = telling.begin_delivery(tx, message_id=subject, kind="callback", channel="callback", subject=subject, at=now)
-        telling.end_delivery(tx, row.id, state=DeliveryState.FAILED, detail="localhost answered 404", at=now)
-    return row.id
 
 
 class Stage:
