@@ -118,6 +118,6 @@ def test_an_edit_on_the_canvas_is_found_with_what_differs(stage: Stage) -> None:
     stage.webhook("nightshift/canvas-drift")
     (after,) = stage.out(stage.newest("Canvas drift", known), "The comparison")
     assert after["drifted"]
-    (found,) = stage.findings("nightshift_hello")
+    (found,) = stage.findings("nightshift_hello on n8n")
     assert (found["reason"], found["title"]) == ("draft_differs", "n8n: nightshift_hello: draft differs")
     assert "changed node The workflow ends: parameters.jsonOutput" in found["detail"]
