@@ -1,12 +1,12 @@
 """A real HTTP server on loopback that answers as n8n does, one scripted answer after the other."""
 
 import json
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from tests.support.listening import Asked, listening
 
 
 @dataclass(frozen=True)
@@ -62,31 +62,14 @@ class Waiting:
 def waiting() -> Iterator[Waiting]:
     node = Waiting()
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["content-length"]))
-            node.sent.append(Sent({name.lower(): text for name, text in self.headers.items()}, body))
-            node.got.append(json.loads(body) if body else None)
-            answer = node.answers.pop(0) if len(node.answers) > 1 else node.answers[0]
-            if answer == SILENT:
-                self.close_connection = True
-                return
-            said = answer.said.encode()
-            self.send_response(answer.status)
-            self.send_header("content-type", answer.content_type)
-            self.send_header("content-length", str(len(said) + answer.owed))
-            self.end_headers()
-            self.wfile.write(said)
+    def take(asked: Asked, body: bytes) -> None:
+        node.sent.append(Sent({name.lower(): text for name, text in asked.headers.items()}, body))
+        node.got.append(json.loads(body) if body else None)
+        answer = node.answers.pop(0) if len(node.answers) > 1 else node.answers[0]
+        if answer == SILENT:
+            asked.close_connection = True
+        else:
+            asked.give(answer.status, {"content-type": answer.content_type}, answer.said.encode(), owed=answer.owed)
 
-        def log_message(self, *_: object) -> None:
-            """Nothing on standard error."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as listening:
-        node.port = listening.server_address[1]
-        thread = threading.Thread(target=listening.serve_forever, args=(0.01,))
-        thread.start()
-        try:
-            yield node
-        finally:
-            listening.shutdown()
-            thread.join()
+    with listening(take) as node.port:
+        yield node
