@@ -180,7 +180,8 @@ def _same_key(shift: Shift, request: Request) -> Enqueued | None:
         if batch.request_digest != request.digest():
             message = (
                 f"idempotency key {request.idempotency_key!r} was used at {batch.created_at:%Y-%m-%d %H:%M} UTC for another "
-                f"body: then SHA-256 {batch.request_digest}, now {request.digest()}; use a new key for new work"
+                f"body: then SHA-256 {batch.request_digest}, now {request.digest()}; use a new key for new work. An n8n with "
+                "a new database counts its executions from 1 again: give it a fresh token (`nightshift n8n build --token`)"
             )
             raise KeyConflict(message, field="idempotency_key")
         return Enqueued(batch, runs.of_batch(connection, batch.id), joined=True)
