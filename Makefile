@@ -18,12 +18,13 @@ SPREAD := -n 3 --dist loadfile
 COMPILE := uv pip compile pyproject.toml --quiet --universal --generate-hashes --extra demo --group build \
 	--no-header --no-emit-index-url --python-version 3.11
 
-.PHONY: help setup demo up test check bench soak clean lock ready servers
+.PHONY: help setup demo up n8n test check bench soak clean lock ready servers
 
 help:
 	@echo 'make setup   only .venv, with the `nightshift` command in .venv/bin'
 	@echo 'make demo    a night on throw-away servers, with console and Flower (SCRIPTED=1: print the report and end)'
 	@echo 'make up      the whole instance in the foreground'
+	@echo 'make n8n     beside a running instance: an n8n by npm with the workflows published, in the foreground'
 	@echo 'make test    all tests on real servers (ONLY=ledger: one area)'
 	@echo 'make check   format, rules, types, imports, dead code, licences, repository'
 	@echo 'make bench   speeds beside bare Celery and procrastinate, as one table'
@@ -38,6 +39,10 @@ demo: $(RUNTIME)
 
 up: $(RUNTIME)
 	@$(BIN)/nightshift up $(ARGS)
+
+# n8n is fetched by npm, and is under its own licence.
+n8n: $(RUNTIME)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" n8n_workflows/install/start
 
 check: $(DEV)
 	$(BIN)/ruff format --check --quiet .
