@@ -112,7 +112,7 @@ def verify(ctx: Context, step: Step) -> Verification:
         return Verification(verdict=VerificationVerdict.CANNOT_TELL, detail=str(error))
     there = f"stands at {commit[:_DIGITS]}" if commit else "is not there"
     if _same(seen, step.after):
-        verdict, told = VerificationVerdict.VERIFIED, "; merge it, and n8n is as git says" if commit else ""
+        verdict, told = VerificationVerdict.VERIFIED, "; it waits to be merged" if commit else ""
     elif _same(seen, step.before):
         verdict, told = VerificationVerdict.UNCHANGED, ""
     else:
@@ -148,6 +148,9 @@ def _adoption(world: World, repository: Repository, *, published: bool) -> Adopt
     if theirs is None:
         return None
     ours = world.file.workflow if world.file else None
+    if published and held and ours and not matters(differences(ours, replace(held.draft, published=ours.published))):
+        # Git has the draft already, and production lags behind: that is for people to publish, and not to adopt.
+        return None
     # n8n's API neither lists nor sets descriptions: they live in the file.
     theirs = replace(theirs, description=ours.description if ours else theirs.description)
     changes = differences(ours, theirs) if ours else ()

@@ -88,7 +88,7 @@ def apply(ctx: ApplyContext, step: Step) -> Receipt:
         except (ProviderError, WorkflowError) as error:
             raise _not_begun(step, str(error)) from None
         if plan is not None:
-            _carry_out(api, plan, world)
+            _carry_out(api, plan, world, step)
         now = world_of(entry, step.target, look(api))
     return Receipt(step=step.id, at=ctx.clock(), proof={**now.pins(), **now.versions()})
 
@@ -180,13 +180,14 @@ def _way_back(world: World, step: Step) -> PushPlan:
     return PushPlan((write,), tuple(sorted({*draft.tags} - world.instance.tags.keys())), refusals)
 
 
-def _carry_out(api: N8nApi, plan: PushPlan, world: World) -> None:
+def _carry_out(api: N8nApi, plan: PushPlan, world: World, step: Step) -> None:
     try:
         carry_out(api, plan, world.instance)
     except Refused as error:
         raise StepFailed(f"nothing was written: {error}") from None
     except PushFailed as error:
-        if error.left:
+        # A key that may not write may not put back either, and then there was nothing to put back.
+        if error.left and not _as_before(world_of(world.entry, world.slug, look(api)), step):
             raise
         raise StepFailed(str(error)) from None
 

@@ -287,6 +287,9 @@ def test_a_merged_adoption_ends_the_finding_and_is_not_dropped(adopter: Yard) ->
     [run] = adopter.effect_runs()
     [branch] = adopter.branches()
     adopter.git("merge", "--quiet", branch)
+    adopter.look()
+    assert adopter.pending() == [], "what production runs is older than git, and not adopted in its place"
+    adopter.bench.n8n.api("POST", f"/workflows/{adopter.bench.raw(SLUG)['id']}/activate", {})
     assert adopter.look().verdict is Verdict.OK
     back = adopter.back(run)
     assert (back.state, back.reason) == (RunState.NEEDS_ATTENTION, "step_failed")
