@@ -19,6 +19,7 @@ from tasks.model import VerificationVerdict
 from tasks.testing import FakeApplyContext, FakeContext, FakeSecrets
 from tests.approvals.ward import PROD, Ward, person, rule
 from tests.n8n.bench import Bench, node_of
+from tests.servers import N8nServer
 from tests.support.shift import ANA, open_rig
 from worker.flow import Outcome
 from worker.flow.errors import Refused
@@ -88,15 +89,11 @@ def done(outcome: Outcome | None) -> Outcome:
 
 
 @contextmanager
-def open_yard(ledger_url: str, tmp_path: Path, bench: Bench, **members: Any) -> Iterator[Yard]:
-    secrets = FakeSecrets({
-        "env:READ": bench.n8n.new_api_key("reader", *READS),
-        "env:WRITE": bench.n8n.new_api_key("writer", *WRITES),
-    })  # fmt: skip
+def open_yard(ledger_url: str, tmp_path: Path, bench: Bench, keys: FakeSecrets, **members: Any) -> Iterator[Yard]:
     bench.push()
     (bench.folder / ".gitignore").write_text(".n8n-base.json\n")
     (bench.folder / ".n8n-base.json").unlink()
-    with open_rig(ledger_url, tmp_path, JOB, tables={}, secrets=secrets) as rig:
+    with open_rig(ledger_url, tmp_path, JOB, tables={}, secrets=keys) as rig:
         yard = Yard(rig, bench.folder, bench)
         yard.git("init", "--quiet", "--initial-branch=main")
         yard.git("add", ".")
@@ -112,24 +109,33 @@ def entry(bench: Bench, **members: Any) -> CanvasEntry:
     return CanvasEntry(name="n8n", url=bench.n8n.url, folder=bench.folder, environment=PROD, **keys)
 
 
+@pytest.fixture(scope="module")
+def keys(_n8n: N8nServer) -> FakeSecrets:
+    """One that reads and one that writes; n8n takes a label once."""
+    if not _n8n.running:
+        _n8n.start()
+    made = {"env:READ": _n8n.new_api_key("canvas reads", *READS), "env:WRITE": _n8n.new_api_key("canvas writes", *WRITES)}
+    return FakeSecrets(made)
+
+
 @pytest.fixture
-def yard(ledger_url: str, tmp_path: Path, bench: Bench) -> Iterator[Yard]:
+def yard(ledger_url: str, tmp_path: Path, bench: Bench, keys: FakeSecrets) -> Iterator[Yard]:
     """Over both databases; drift is pushed over."""
-    with open_yard(ledger_url, tmp_path, bench) as opened:
+    with open_yard(ledger_url, tmp_path, bench, keys) as opened:
         yield opened
 
 
 @pytest.fixture
-def here(tmp_path: Path, bench: Bench, _sqlite_copy: str) -> Iterator[Yard]:
+def here(tmp_path: Path, bench: Bench, keys: FakeSecrets, _sqlite_copy: str) -> Iterator[Yard]:
     """On SQLite alone, where the database is not the point."""
-    with open_yard(_sqlite_copy, tmp_path, bench) as opened:
+    with open_yard(_sqlite_copy, tmp_path, bench, keys) as opened:
         yield opened
 
 
 @pytest.fixture
-def adopter(tmp_path: Path, bench: Bench, _sqlite_copy: str) -> Iterator[Yard]:
+def adopter(tmp_path: Path, bench: Bench, keys: FakeSecrets, _sqlite_copy: str) -> Iterator[Yard]:
     """Drift is adopted."""
-    with open_yard(_sqlite_copy, tmp_path, bench, mend="adopt", write_api_key=None) as opened:
+    with open_yard(_sqlite_copy, tmp_path, bench, keys, mend="adopt", write_api_key=None) as opened:
         yield opened
 
 
