@@ -31,3 +31,9 @@ def test_a_token_that_is_over_is_told_with_the_way_to_another(stage: Stage) -> N
     stage.instance.cli("token", "revoke", token_id)
     message = refused(stage, {"job": "command", "params": ENTRY})
     assert "token 'canvas' was revoked at" in message
+
+
+def test_a_credential_that_is_gone_is_named(stage: Stage) -> None:
+    for row in stage.n8n.api("GET", "/credentials?limit=250")["data"]:
+        stage.n8n.api("DELETE", f"/credentials/{row['id']}")
+    assert "credential" in refused(stage, {"job": "command", "params": ENTRY}).lower()
