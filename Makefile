@@ -18,7 +18,7 @@ SPREAD := -n 3 --dist loadfile
 COMPILE := uv pip compile pyproject.toml --quiet --universal --generate-hashes --extra demo --group build \
 	--no-header --no-emit-index-url --python-version 3.11
 
-.PHONY: help setup demo up n8n test check bench soak clean lock ready servers
+.PHONY: help setup demo up n8n test check bench soak docs clean lock ready servers
 
 help:
 	@echo 'make setup   only .venv, with the `nightshift` command in .venv/bin'
@@ -29,6 +29,7 @@ help:
 	@echo 'make check   format, rules, types, imports, dead code, licences, repository'
 	@echo 'make bench   speeds beside bare Celery and procrastinate, as one table'
 	@echo 'make soak    hundreds of kills; writes docs/reports/'
+	@echo 'make docs    the pages and pictures that are made from the code'
 	@echo 'make lock    resolve the dependencies anew (needs uv)'
 	@echo 'make clean   remove everything the targets made'
 
@@ -64,6 +65,10 @@ bench: ready
 
 soak: ready
 	@$(BIN)/pytest -m soak --timeout 0
+
+docs: ready
+	@$(BIN)/python -m worker.cli.pages
+	@$(BIN)/python -m tests.n8n.pictures
 
 clean:
 	rm -rf $(VENV) .nightshift .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

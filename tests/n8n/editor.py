@@ -24,7 +24,7 @@ _PLAIN = """document.head.insertAdjacentHTML('beforeend', `<style>
   [data-test-id="node-creator-plus-button"], [data-test-id="command-bar-button"], [data-test-id="add-sticky-button"],
   [data-test-id="toggle-focus-panel-button"], [data-test-id="execute-workflow-button"], [data-test-id="stop-execution-button"],
   .vue-flow__controls, .vue-flow__minimap, .vue-flow__panel, [class*="_subtitle_"] { visibility: hidden !important }
-  * { animation: none !important; transition: none !important; caret-color: transparent !important }
+  *, *::before, *::after { animation: none !important; transition: none !important; caret-color: transparent !important }
 </style>`)"""
 
 
