@@ -29,10 +29,9 @@ def nobody(tmp_path: Path) -> Line:
 @pytest.fixture
 def in_development(_n8n: N8nServer) -> Iterator[N8nServer]:
     """An n8n as it starts when nobody says otherwise."""
-    with N8nServer() as server:
-        server.stop()
-        server.more_environment["NODE_ENV"] = "development"
-        server.start()
+    server = N8nServer()
+    server.more_environment["NODE_ENV"] = "development"
+    with server:
         yield server
 
 
