@@ -11,6 +11,7 @@ from sqlalchemy import select
 
 from tests.flow.conftest import Script, found
 from tests.relay.web import (
+    BROKEN,
     CRASHED,
     FINISHED,
     OVER,
@@ -158,6 +159,22 @@ def test_an_execution_that_is_not_there_is_given_up_after_minutes_and_a_silent_h
         (DeliveryState.FAILED, "deleted, pruned, or of another database"),
         (DeliveryState.FAILED, "ConnectError"),
     }
+
+
+def test_an_execution_that_cannot_go_on_is_given_up_after_a_minute_however_long_n8n_was_down(
+    rig: Rig, relay: CallbackRelay, node: Waiting
+) -> None:
+    node.answers = [STARTING]
+    ended(rig, node.url)
+    deliver(rig, relay, every=timedelta(minutes=10), times=12)
+    start, node.answers = rig.clock(), [BROKEN]
+    deliver(rig, relay, every=timedelta(seconds=5))
+    assert timedelta(minutes=1) <= rig.clock() - start < timedelta(minutes=2)
+    [delivery] = deliveries(rig)
+    assert (delivery.state, delivery.detail.partition(": ")[2]) == (
+        DeliveryState.FAILED,
+        "n8n cannot go on with the execution, which most likely crashed when n8n was killed",
+    )
 
 
 def test_a_url_that_cannot_be_called_is_given_up_and_holds_up_nobody(rig: Rig, relay: CallbackRelay, node: Waiting) -> None:

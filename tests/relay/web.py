@@ -25,6 +25,7 @@ SILENT = Answer(0)
 RESUMED = Answer(200, '{"message": "Workflow was started"}')
 RUNNING = Answer(409, '{"message": "The execution \\"7\\" is running already."}')
 TWICE = Answer(500, '{"message": "There was a problem executing the workflow"}')
+BROKEN = Answer(500, '{"code": 0, "message": "Cannot read properties of undefined (reading \'pop\')"}')
 STARTING = Answer(404, "<!DOCTYPE html><pre>Cannot POST /webhook-waiting/7</pre>", "text/html")
 PRUNED = Answer(404, '{"message": "The execution \\"7\\" does not exist."}')
 OVER = Answer(

@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from time import monotonic
-from typing import assert_never
 from urllib.parse import urlsplit
 
 import httpx
@@ -22,6 +21,7 @@ from worker.flow.undelivered import tell_undelivered
 from worker.ledger import batches, outbox, runs, telling
 from worker.records import Batch, DeliveryState, OutboxRow, Topic
 from worker.relay.judging import Verdict, judge
+from worker.relay.trying import Tried
 from worker.tokens import KeysError
 
 ASK = JOB.name
@@ -29,10 +29,6 @@ _TIMEOUT = httpx.Timeout(10.0)
 _JUDGED_BYTES = 2_000
 _READING_SECONDS = 5.0
 _AT_ONCE = 32
-_FIRST_PAUSE = timedelta(milliseconds=50)
-_LONGEST_PAUSE = timedelta(seconds=30)
-_GIVE_UP = timedelta(hours=24)
-_GIVE_UP_UNKNOWN = timedelta(minutes=5)
 
 log = structlog.get_logger("nightshift.callbacks")
 
@@ -125,15 +121,13 @@ class CallbackRelay:
 
     def _note(self, row: OutboxRow, batch: Batch, delivery_id: str, verdict: Verdict) -> DeliveryState:
         now = self.shift.clock()
-        # Attempts whose answer said plainly that nothing was taken; a relay that died before it could note one counts as doubt.
-        refused = int(str(row.payload.get("refused", 0)))
-        state = _state(verdict, waited=now - row.created_at, doubt=row.attempts > refused)
+        so_far = Tried.read(row)
+        state = so_far.state(verdict, now)
         with self.shift.ledger.transaction() as tx:
             telling.end_delivery(tx, delivery_id, state=state, detail=verdict.why, at=now)
             if state is DeliveryState.SENDING:
-                pause = min(_FIRST_PAUSE * 2 ** min(row.attempts, 12), _LONGEST_PAUSE)
-                payload = {**row.payload, "refused": refused + (not verdict.doubtful)}
-                outbox.try_again(tx, row.id, at=now + pause, error=verdict.why, payload=payload)
+                at, payload = so_far.again(verdict, now)
+                outbox.try_again(tx, row.id, at=at, error=verdict.why, payload={**row.payload, **payload})
             else:
                 outbox.done(tx, [row.id])
         if state is DeliveryState.FAILED:
@@ -145,21 +139,3 @@ def _unanswered(host: str, error: Exception) -> Verdict:
     if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
         return Verdict("again", f"nobody listens at {host}, n8n is down or starting: {type(error).__name__}")
     return Verdict("again", f"{host} gave no answer: {type(error).__name__}", doubtful=True)
-
-
-def _state(verdict: Verdict, *, waited: timedelta, doubt: bool) -> DeliveryState:
-    """What follows. `doubt`: an earlier attempt may have been taken, and its answer lost."""
-    match verdict.answer:
-        case "delivered":
-            return DeliveryState.SENT
-        case "over":
-            return DeliveryState.SENT if doubt else DeliveryState.DISABLED
-        case "astray":
-            return DeliveryState.SENT if doubt else DeliveryState.FAILED
-        case "undelivered":
-            return DeliveryState.FAILED
-        case "again" | "again_for_minutes":
-            patience = _GIVE_UP if verdict.answer == "again" else _GIVE_UP_UNKNOWN
-            return DeliveryState.SENDING if waited < patience else DeliveryState.FAILED
-        case _ as never:
-            assert_never(never)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-Answer = Literal["delivered", "over", "astray", "again", "again_for_minutes", "undelivered"]
+Answer = Literal["delivered", "over", "astray", "again", "again_for_minutes", "again_for_a_minute", "undelivered"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +22,19 @@ _ASTRAY = Verdict(
     "astray", "the execution waits at another path or method: compare the Wait's webhook suffix with the callback's URL"
 )
 _NOT_YET = Verdict("again", "the execution has not come to its Wait yet, or works on something else")
+_BROKEN = Verdict(
+    "again_for_a_minute", "n8n cannot go on with the execution, which most likely crashed when n8n was killed", doubtful=True
+)
 _NO_SUCH = Verdict("again_for_minutes", "n8n does not know the execution: deleted, pruned, or of another database")
 _SAID = (
     (409, "has finished already", _FINISHED),
     (409, "finished with error", _FAILED),
     (409, "is running already", _NOT_YET),
     (404, "waiting webhook with a matching path", _ASTRAY),
+    # Also said for a moment when two callbacks come to one Wait at once.
+    (500, "there was a problem executing the workflow", _BROKEN),
+    # Of an execution that crashed before anything of it was stored.
+    (500, "cannot read properties of undefined", _BROKEN),
 )
 _REFUSED = Verdict("undelivered", "the Wait refuses the callback: the execution is of another database, or asks for credentials")
 _BUSY = Verdict("again", "it is busy")
