@@ -33,6 +33,7 @@ class Result:
     state: str
     """Of its delivery, in Nightshift."""
     detail: str
+    execution_id: str
     execution: str
     """Its status, in n8n."""
     passed: int
@@ -88,8 +89,14 @@ class Books:
             for each, status in self.executions.items()
             if status in ("waiting", "running", "error")
         ]
+        asked = {result.execution_id for result in self.results}
+        silent = [
+            f"execution {each} is {status}, and never asked"
+            for each, status in self.executions.items()
+            if each not in asked and status not in ("crashed", "new")
+        ]
         short = len(self.results) - sum(self.figures().values()) - len(found)
-        return [*found, *self.strays, *open_still, *([f"{short} results are in no column"] if short else [])]
+        return [*found, *self.strays, *open_still, *silent, *([f"{short} results are in no column"] if short else [])]
 
 
 @dataclass(eq=False)
@@ -146,7 +153,8 @@ class Storm:
             )
         except httpx.TransportError:
             return False
-        return answer.is_success
+        # While it migrates its database, n8n answers 200 to everything.
+        return answer.is_success and "Workflow was started" in answer.text
 
     def settle(self) -> None:
         """Until every run has ended, nothing is sent any more, and n8n has gone on with what it took."""
@@ -198,8 +206,8 @@ class Storm:
         strays = [f"{one} went on with the result of another" for one in self.counter.posts if one["batch"] != one["started"]]
         results = []
         for batch in self._batches():
-            row, execution = told[batch], executions.get(self.execution_of(batch), "gone")
-            results.append(Result(batch, row["state"], row["detail"], execution, passed[batch]))
+            row, by = told[batch], self.execution_of(batch)
+            results.append(Result(batch, row["state"], row["detail"], by, executions.get(by, "gone"), passed[batch]))
         return Books(results, executions, strays, self.kills, seconds)
 
     def executions(self) -> dict[str, str]:

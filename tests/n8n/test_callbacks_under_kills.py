@@ -23,10 +23,11 @@ def test_a_hundred_callbacks_survive_three_kills_of_n8n(n8n_server: N8nServer, t
         books = raging.rage(callbacks=100, kills=3, seed=7)
         assert books.troubles() == []
         assert (books.kills, books.twice) == (3, 0)
-        assert len(books.results) >= 100 - books.figures()["undelivered"] - 3
+        assert len(books.executions) >= 100
         assert sum(books.figures().values()) == len(books.results)
+        assert books.figures()["resumed"] >= 25, "after the last kill nothing is lost"
         before = len(raging.counter.posts)
-        failed = [row for row in raging.deliveries().values() if row["state"] == "failed"]
+        failed = [row for row in raging.deliveries().values() if row["state"] == "failed" and "answered 409" in row["detail"]]
         for row in failed:
             assert raging.stage.api.post(f"/v1/deliveries/{row['id']}/resend").status_code == 202
         for row in failed:

@@ -16,6 +16,7 @@ class WebServer:
     port: int = 0
     status: int = 202
     headers: Mapping[str, str] = field(default_factory=dict)
+    said: bytes = b""
     requests: list[tuple[str, Message, bytes]] = field(default_factory=list)
     """Path, headers, body."""
     hangs: bool = False
@@ -35,7 +36,7 @@ def web_server() -> Iterator[WebServer]:
         if server.hangs:
             server.released.wait()
         else:
-            asked.give(server.status, server.headers)
+            asked.give(server.status, server.headers, server.said)
 
     with listening(answer) as server.port:
         try:

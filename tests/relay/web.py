@@ -27,6 +27,7 @@ RUNNING = Answer(409, '{"message": "The execution \\"7\\" is running already."}'
 TWICE = Answer(500, '{"message": "There was a problem executing the workflow"}')
 BROKEN = Answer(500, '{"code": 0, "message": "Cannot read properties of undefined (reading \'pop\')"}')
 STARTING = Answer(404, "<!DOCTYPE html><pre>Cannot POST /webhook-waiting/7</pre>", "text/html")
+MIGRATING = Answer(200, "n8n is starting up. Please wait", "text/html; charset=utf-8")
 PRUNED = Answer(404, '{"message": "The execution \\"7\\" does not exist."}')
 OVER = Answer(
     404, '{"message": "The workflow for execution \\"7\\" does not contain a waiting webhook with a matching path/method."}'

@@ -26,6 +26,7 @@ _BROKEN = Verdict(
     "again_for_a_minute", "n8n cannot go on with the execution, which most likely crashed when n8n was killed", doubtful=True
 )
 _NO_SUCH = Verdict("again_for_minutes", "n8n does not know the execution: deleted, pruned, or of another database")
+_MIGRATING = "n8n is starting up"
 _SAID = (
     (409, "has finished already", _FINISHED),
     (409, "finished with error", _FAILED),
@@ -42,7 +43,11 @@ _STATUS = {401: _REFUSED, 403: _REFUSED, 410: _REFUSED, 408: _BUSY, 409: _BUSY, 
 
 
 def judge(status: int, content_type: str, body: str) -> Verdict:
-    """n8n refuses early and doubled callbacks in words, and answers 404 with a page while it starts."""
+    """n8n refuses early and doubled callbacks in words; while it starts it answers 404 with a page, and while it migrates its
+    database (at each start, for long after an upgrade) 200 to everything.
+    """
+    if 200 <= status < 300 and _MIGRATING in body.lower():  # noqa: PLR2004
+        return Verdict("again", "n8n is starting, and migrates its database")
     if 200 <= status < 300:  # noqa: PLR2004 - the class of success
         return Verdict("delivered")
     for code, words, verdict in _SAID:
