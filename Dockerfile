@@ -9,7 +9,9 @@ COPY . .
 RUN /opt/nightshift/bin/pip install --no-deps --no-build-isolation .
 
 FROM python:3.11-slim
-RUN useradd --system --uid 10321 --home-dir /var/lib/nightshift --create-home nightshift
+# The second folder is handed over to n8n's first boot: its image runs as 1000.
+RUN useradd --system --uid 10321 --home-dir /var/lib/nightshift --create-home nightshift \
+  && install -d -o nightshift -g 1000 -m 2770 /var/lib/n8n-first-boot
 COPY --from=build /opt/nightshift /opt/nightshift
 ENV PATH=/opt/nightshift/bin:$PATH PYTHONUNBUFFERED=1 PYTHONSAFEPATH=1 NIGHTSHIFT_HOME=/var/lib/nightshift
 USER nightshift

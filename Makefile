@@ -19,16 +19,18 @@ SPREAD := -n 3 --dist loadfile
 COMPILE := uv pip compile pyproject.toml --quiet --universal --generate-hashes --extra demo --group build \
 	--no-header --no-emit-index-url --python-version 3.11
 
-.PHONY: help setup demo up test check bench soak clean lock ready servers
+.PHONY: help setup demo up n8n test check bench soak docs clean lock ready servers
 
 help:
 	@echo 'make setup   only .venv, with the `nightshift` command in .venv/bin'
 	@echo 'make demo    a night on throw-away servers, with console and Flower (SCRIPTED=1: print the report and end)'
 	@echo 'make up      the whole instance in the foreground'
+	@echo 'make n8n     beside a running instance: an n8n by npm with the workflows published, in the foreground'
 	@echo 'make test    all tests on real servers (ONLY=ledger: one area)'
 	@echo 'make check   format, rules, types, imports, dead code, licences, repository'
 	@echo 'make bench   speeds beside bare Celery and procrastinate, as one table'
 	@echo 'make soak    hundreds of kills; writes docs/reports/'
+	@echo 'make docs    the pages and pictures that are made from the code'
 	@echo 'make lock    resolve the dependencies anew (needs uv)'
 	@echo 'make clean   remove everything the targets made'
 
@@ -40,6 +42,10 @@ demo: $(RUNTIME) $(if $(PULUMI),$(DEV))
 
 up: $(RUNTIME)
 	@$(BIN)/nightshift up $(ARGS)
+
+# n8n is fetched by npm, and is under its own licence.
+n8n: $(RUNTIME)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" n8n_workflows/install/start
 
 check: $(DEV)
 	$(BIN)/ruff format --check --quiet .
@@ -61,6 +67,11 @@ bench: ready
 
 soak: ready
 	@$(BIN)/pytest -m soak --timeout 0
+
+docs: ready
+	@$(BIN)/python -m worker.cli.pages
+	@$(BIN)/python -m tests.n8n.pictures
+	@$(BIN)/python -m tests.drift.pictures
 
 clean:
 	rm -rf $(VENV) .nightshift .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

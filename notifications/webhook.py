@@ -7,6 +7,7 @@ import hmac
 import json
 import re
 import ssl
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -24,6 +25,8 @@ TOLERANCE = timedelta(minutes=5)
 WORD_HEADER = "X-Nightshift-Webhook"
 """For receivers that check no signature and only compare a header."""
 
+_MIGRATING = b"n8n is starting up"
+"""n8n says so with a 200 to everything while it migrates its database: at each start, for long after an upgrade."""
 _LONGEST_RETRY_AFTER = timedelta(days=1).total_seconds()
 
 
@@ -162,6 +165,9 @@ def _origin(url: str) -> str:
 
 def _judge(response: httpx.Response, origin: str, now: datetime) -> Delivery:
     code = response.status_code
+    if response.is_success and _MIGRATING in _short_answer(response):
+        message = f"{origin} answered {code}: n8n is starting, and has taken nothing"
+        raise ChannelError(message)
     if response.is_success:
         return Delivery(detail=f"{origin} answered {code}")
     if response.is_redirect:
@@ -170,6 +176,15 @@ def _judge(response: httpx.Response, origin: str, now: datetime) -> Delivery:
     retryable = code in {408, 425, 429} or response.is_server_error
     message = f"{origin} answered {code}{', it wants no more of these' if code == httpx.codes.GONE else ''}"
     raise ChannelError(message, permanent=not retryable, retry_after_seconds=_retry_after(response, now) if retryable else None)
+
+
+def _short_answer(response: httpx.Response) -> bytes:
+    """Whatever else a receiver says is not waited for: it has taken it."""
+    if not re.fullmatch("[0-9]{1,2}", response.headers.get("content-length", "")):
+        return b""
+    with suppress(httpx.TransportError):
+        return response.read()
+    return b""
 
 
 def _retry_after(response: httpx.Response, now: datetime) -> float | None:

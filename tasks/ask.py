@@ -1,10 +1,11 @@
 """A gate for work that somebody else does: its finding is a question that people decide on; nothing is executed here."""
 
+import unicodedata
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from tasks.context import Context, Entry
 from tasks.job import Job, Params
@@ -16,10 +17,24 @@ GATE_ONLY = "Gate only: neither executed nor verified by Nightshift"
 _REVERSIBILITY = {"low": Reversibility.R1, "medium": Reversibility.R2, "high": Reversibility.R3}
 
 
+def _visible_line(text: str) -> str:
+    # Emoji and some scripts join characters by U+200C and U+200D.
+    unseen = [char for char in text if unicodedata.category(char) in _UNSEEN and char not in "\u200c\u200d"]
+    if unseen or not text.strip():
+        message = "must be one line that people can see: no line break, control or invisible character, and not only spaces"
+        raise ValueError(message)
+    return text
+
+
+_UNSEEN = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"})
+Line = Annotated[str, AfterValidator(_visible_line)]
+"""What two people read as the same is the same: nothing in it that hides, or turns the text around."""
+
+
 class Question(Entry):
     """What is asked, by whom, and for which payload the answer counts."""
 
-    subject: str = Field(min_length=1, max_length=160, description="What is to be done, in one line.")
+    subject: Line = Field(min_length=1, max_length=160, description="What is to be done, in one line.")
     body: str = Field("", max_length=8000, description="All that people need to know to decide; plain text.")
     risk: Literal["low", "medium", "high"] = Field("medium", description="As the asker sees it; low counts as medium.")
     payload_sha256: str = Field(pattern="^[0-9a-f]{64}$", description="Of what will be done after a yes, in hex.")

@@ -32,7 +32,8 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("numprocesses", None):
         return  # xdist's workers run the tests, and inherit our environment
     # Said to the tests, not to Nightshift, which refuses settings that it does not know: so no process we start inherits them.
-    for name in ("NIGHTSHIFT_CI", "NIGHTSHIFT_TEST_NO_REDIS"):
+    # xdist's workers also get a terminal's size, which Python's readline put into the environment of their parent.
+    for name in ("NIGHTSHIFT_CI", "NIGHTSHIFT_TEST_NO_REDIS", "COLUMNS", "LINES"):
         os.environ.pop(name, None)
 
 

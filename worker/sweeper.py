@@ -7,11 +7,11 @@ from time import monotonic
 import structlog
 
 from worker.flow import unwatched
-from worker.flow.deciding import expire_due, expire_unused, remind_due
+from worker.flow.expiring import expire_due, expire_unused, remind_due
 from worker.flow.lost import take_over
 from worker.flow.shift import Shift
 from worker.flow.verbs import reopen_mutes
-from worker.ledger import batches, runs, waiting
+from worker.ledger import batches, leases, waiting
 from worker.records import Run
 
 IDEMPOTENCY_KEPT = timedelta(days=30)
@@ -38,7 +38,7 @@ class Sweeper:
         """One round."""
         with self.shift.ledger.read() as connection:
             over = waiting.anything_over(connection, self.shift.clock())
-            expired = runs.expired(connection) if over else []
+            expired = leases.expired(connection) if over else []
         now = monotonic()
         self._seen = {_sighting(run): self._seen.get(_sighting(run), now) for run in expired}
         grace = self.shift.pace.grace.total_seconds()

@@ -12,7 +12,7 @@ import pytest
 from tests.api.kit import House
 from worker.flow.errors import Refused
 from worker.flow.signing_in import spend_login_link
-from worker.ledger import audit_rows, findings, runs
+from worker.ledger import audit_rows, findings, leases
 from worker.ledger.rows import new_id
 from worker.records import FindingKind, FindingRow, FindingState, RunState
 
@@ -215,9 +215,9 @@ def test_a_queued_run_lives_and_is_cancelled_by_form(house: House, ana: httpx.Cl
 def test_a_run_that_needs_attention_is_resolved_by_form(house: House, ana: httpx.Client) -> None:
     run_id = house.client(house.token()).post("/v1/runs", json={"job": "whistle"}).json()["runs"][0]["id"]
     with house.shift.ledger.transaction() as tx:
-        taken = runs.claim(tx, run_id, job="whistle", owner="me", worker="w", lease_seconds=-1)
+        taken = leases.claim(tx, run_id, job="whistle", owner="me", worker="w", lease_seconds=-1)
         assert taken is not None
-        runs.take_lost(tx, taken, state=RunState.NEEDS_ATTENTION, reason="outcome_unknown")
+        leases.take_lost(tx, taken, state=RunState.NEEDS_ATTENTION, reason="outcome_unknown")
     page = ana.get(f"/runs/{run_id}").text
     assert "Somebody should look" in ana.get("/").text
     form = {"csrf": csrf_of(page), "resolution": "applied", "reason": "saw it"}

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from tests.api.kit import House, problem
-from worker.ledger import batches, runs
+from worker.ledger import batches, leases
 from worker.records import ActorKind, RunState
 from worker.tokens import Grant, grants_of_role
 
@@ -334,9 +334,9 @@ def test_a_run_that_needs_attention_is_resolved_with_a_reason(house: House, api:
     body = {"resolution": "not_applied", "reason": "looked at the door"}
     assert problem(api.post(f"/v1/runs/{run_id}/resolve", json=body)) == (409, "not_needs_attention", None)
     with house.shift.ledger.transaction() as tx:
-        taken = runs.claim(tx, run_id, job="whistle", owner="me", worker="w", lease_seconds=-1)
+        taken = leases.claim(tx, run_id, job="whistle", owner="me", worker="w", lease_seconds=-1)
         assert taken is not None
-        assert runs.take_lost(tx, taken, state=RunState.NEEDS_ATTENTION, reason="outcome_unknown")
+        assert leases.take_lost(tx, taken, state=RunState.NEEDS_ATTENTION, reason="outcome_unknown")
     assert problem(api.post(f"/v1/runs/{run_id}/resolve", json={"resolution": "guess", "reason": "x"})) == (
         422,
         "invalid",

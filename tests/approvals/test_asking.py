@@ -8,8 +8,9 @@ import pytest
 from tests.approvals.ward import PROD, Ward, open_ward, person, rule
 from tests.support.shift import request
 from worker.flow import Order
-from worker.flow.deciding import dismiss, expire_due, remind_due
+from worker.flow.deciding import dismiss
 from worker.flow.errors import Forbidden
+from worker.flow.expiring import expire_due, remind_due
 from worker.flow.intake import enqueue
 from worker.flow.verbs import mute
 from worker.ledger import keepings, outbox, people, plans

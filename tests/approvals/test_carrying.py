@@ -17,7 +17,7 @@ from tests.support.mending import Disliked, Mending, lines_of, value_of, write
 from tests.support.shift import ANA
 from worker.flow import execute_run, verbs
 from worker.flow.deciding import revoke
-from worker.ledger import approvals, plans, runs
+from worker.ledger import approvals, leases, plans, runs
 from worker.ledger.approval_tables import APPROVALS, PLANS
 from worker.ledger.tables import RUNS
 from worker.policy import Freeze, Policy
@@ -414,9 +414,9 @@ def test_two_repairs_of_one_subject_never_run_at_once(repair: Repair) -> None:
     second = replace(first, id="second", state=RunState.QUEUED, approval_id=None)
     with repair.rig.ledger.transaction() as tx:
         runs.insert_runs(tx, [second])
-        claimed = runs.claim(tx, second.id, job=second.job, owner="me", worker="w", lease_seconds=30)
+        claimed = leases.claim(tx, second.id, job=second.job, owner="me", worker="w", lease_seconds=30)
     assert (claimed, repair.carry(second)) == (None, None)
     assert repair.rig.run("second").state is RunState.QUEUED
     verbs.resolve(repair.rig.shift, first.id, ANA, "applied", "I saw it")
     with repair.rig.ledger.transaction() as tx:
-        assert runs.claim(tx, second.id, job=second.job, owner="me", worker="w", lease_seconds=30) is not None
+        assert leases.claim(tx, second.id, job=second.job, owner="me", worker="w", lease_seconds=30) is not None

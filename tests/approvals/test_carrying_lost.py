@@ -17,7 +17,7 @@ from tests.support.effects import Repair, open_repair
 from tests.support.mending import lines_of
 from worker.flow.liveness import alive, ourselves
 from worker.flow.lost import take_over
-from worker.ledger import effects, runs
+from worker.ledger import effects, leases
 from worker.ledger.tables import RUNS
 from worker.records import ApprovalState, EffectOutcome, Run, RunState, Verdict
 
@@ -39,7 +39,7 @@ def silent(repair: Repair, *, attempts: int = 1, process: Mapping[str, Json] | N
     """Approved, claimed by a worker that fell silent; with an intent by that process, if one is given."""
     run = repair.approve()
     with repair.rig.ledger.transaction() as tx:
-        held = runs.claim(tx, run.id, job=run.job, owner="dead", worker="w9", lease_seconds=30)
+        held = leases.claim(tx, run.id, job=run.job, owner="dead", worker="w9", lease_seconds=30)
         assert held is not None
         if process is not None:
             assert effects.intend(tx, held, "write-a", at=repair.rig.clock(), process=process)

@@ -192,11 +192,12 @@ def test_a_link_that_does_not_hold_settles_nothing(
     approval = stuck(hall_here)
     client, csrf = way(hall_here, approval)
     assert run_of(hall_here, approval).state is RunState.NEEDS_ATTENTION
-    before = hall_here.picture()
+    # The audit keeps what n8n tried.
+    before = hall_here.picture(without=("audit",))
     body = {"csrf": csrf, "resolution": "applied", "reason": "because", "pin": PIN}
     answer = client.post(f"/approvals/{approval.id}/resolve", data=body)
     assert answer.status_code >= 400 or answer.headers["location"] == "/login", answer.text
-    assert hall_here.picture() == before
+    assert hall_here.picture(without=("audit",)) == before
 
 
 def test_a_link_for_the_decision_settles_nothing_and_one_to_settle_decides_nothing(hall_here: Hall) -> None:

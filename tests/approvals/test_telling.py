@@ -11,7 +11,7 @@ import pytest
 from tests.approvals.mailroom import CONSOLE, Mailroom, mail_table, routes, text_of, to, to_team, tokens_in
 from tests.approvals.ward import PROD, Ward, door, person, rule
 from tests.support.mail import MailServer, mail_server
-from worker.flow import deciding
+from worker.flow import expiring
 from worker.flow.errors import Refused
 from worker.flow.linking import open_link
 from worker.policy import Policy
@@ -248,7 +248,7 @@ def test_what_nobody_answers_is_told_as_a_no(room: Mailroom) -> None:
     approval = room.ward.ask()
     room.after()
     room.ward.rig.clock.now = approval.expires_at
-    deciding.expire_due(room.ward.rig.shift)
+    expiring.expire_due(room.ward.rig.shift)
     (mail,) = to(room.after(), "bo")
     assert str(mail["Subject"]) == "Expired: write 1 slots"
     assert "that is a no. Nothing was done." in text_of(mail)
@@ -265,7 +265,7 @@ def test_a_reminder_goes_to_those_who_have_not_decided_with_a_fresh_link(room: M
     assert "1 more must agree" in text_of(partly)
     assert approval.remind_at is not None
     room.ward.rig.clock.now = approval.remind_at
-    deciding.remind_due(room.ward.rig.shift)
+    expiring.remind_due(room.ward.rig.shift)
     told = room.after()
     assert to(told, "bo") == []
     (mail,) = to(told, "cy")

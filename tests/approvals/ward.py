@@ -13,10 +13,10 @@ from worker.configuration import Person
 from worker.flow import Outcome
 from worker.flow.deciding import Statement, decide
 from worker.flow.shift import Estate
-from worker.ledger import approvals, audit_rows, plans, runs
+from worker.ledger import approvals, audit_rows, plans, runs, telling
 from worker.ledger.schema import migrate
 from worker.policy import Policy, Rule
-from worker.records import Approval, ApprovalState, AuditEntry, Choice, Decision, PlanRow, Run, Via
+from worker.records import Approval, ApprovalState, AuditEntry, Choice, Decision, DeliveryState, PlanRow, Run, Via
 from worker.tokens import hash_pin
 
 PIN = "482915"
@@ -120,6 +120,15 @@ class Ward:
         with self.rig.ledger.read() as connection:
             rows = audit_rows.recent(connection, limit=1000)
         return [row.entry for row in rows if row.entry.verb.startswith(verb)]
+
+
+def undelivered(ward: Ward, subject: str) -> str:
+    """Id of a result that nobody took."""
+    now = ward.rig.clock()
+    with ward.rig.ledger.transaction() as tx:
+        row = telling.begin_delivery(tx, message_id=subject, kind="callback", channel="callback", subject=subject, at=now)
+        telling.end_delivery(tx, row.id, state=DeliveryState.FAILED, detail="localhost answered 404", at=now)
+    return row.id
 
 
 def door(folder: Path, **members: Any) -> Slots:

@@ -17,7 +17,7 @@ from worker.flow.claiming import claim
 from worker.flow.lost import take_over
 from worker.flow.nights import night_so_far
 from worker.flow.results import fan_in
-from worker.ledger import outbox, runs
+from worker.ledger import leases, outbox, runs
 from worker.records import Run, RunKind, RunState, Topic
 from worker.relay import BellRelay
 
@@ -54,7 +54,7 @@ def test_an_account_takes_as_many_runs_as_it_may_and_another_is_not_held(ledger_
 
 def end(rig: Rig, run: Run) -> None:
     with rig.ledger.transaction() as tx:
-        assert runs.finish(tx, run, state=RunState.SUCCEEDED, verdict="ok", reason=None, summary="", counts={}, progress={})
+        assert leases.finish(tx, run, state=RunState.SUCCEEDED, verdict="ok", reason=None, summary="", counts={}, progress={})
 
 
 def test_of_claims_at_once_no_more_get_through_than_there_is_room(ledger_url: str, tmp_path: Path) -> None:

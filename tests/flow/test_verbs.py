@@ -17,7 +17,7 @@ from worker.flow.errors import Invalid, NotFound, Refused
 from worker.flow.lost import take_over
 from worker.flow.shift import Pace
 from worker.flow.signing_in import make_login_link, spend_login_link
-from worker.ledger import audit_rows, batches, findings, outbox, people, revisions, runs, schedules
+from worker.ledger import audit_rows, batches, findings, leases, outbox, people, revisions, schedules
 from worker.ledger.tables import AUDIT, EFFECTS, RUNS
 from worker.ledger.types import database_now
 from worker.records import FindingRow, FindingState, Run, RunState, Topic
@@ -59,10 +59,10 @@ def stuck(rig: Rig) -> Run:
 def lost_run(rig: Rig) -> Run:
     run = rig.order(entries=["a"]).runs[0]
     with rig.ledger.transaction() as tx:
-        runs.claim(tx, run.id, job="sites", owner="dead", worker="w9", lease_seconds=30)
+        leases.claim(tx, run.id, job="sites", owner="dead", worker="w9", lease_seconds=30)
         ago = database_now(bindparam("ago", -1.0, type_=Float))
         tx.execute(update(RUNS).where(RUNS.c.id == run.id).values(lease_until=ago))
-        [lost] = runs.expired(tx)
+        [lost] = leases.expired(tx)
     return lost
 
 
@@ -304,11 +304,11 @@ def test_a_sign_in_link_is_spent_once_and_in_time(rig: Rig) -> None:
 def test_a_cancel_that_meets_a_run_being_put_back_is_not_lost(rig: Rig) -> None:
     [run] = rig.order(entries=["a"]).runs
     with rig.ledger.transaction() as tx:
-        claimed = runs.claim(tx, run.id, job="sites", owner="draining", worker="w9", lease_seconds=30)
+        claimed = leases.claim(tx, run.id, job="sites", owner="draining", worker="w9", lease_seconds=30)
     assert claimed is not None
     with ThreadPoolExecutor(1) as pool:
         with rig.ledger.transaction() as tx:
-            assert runs.release(tx, claimed)
+            assert leases.release(tx, claimed)
             asked = pool.submit(verbs.cancel, rig.shift, run.id, ANA)
             _until_somebody_waits(rig)
         assert asked.result().state is RunState.CANCELLED

@@ -13,7 +13,7 @@ from tests.support.shift import ANA, Rig
 from worker.flow.lost import take_over
 from worker.flow.outcome import close_if_last
 from worker.flow.verbs import cancel
-from worker.ledger import Ledger, audit_rows, batches, outbox, runs, seats
+from worker.ledger import Ledger, audit_rows, batches, leases, outbox, runs, seats
 from worker.ledger.tables import RUNS, STATE
 from worker.records import AuditEntry, Run, RunState, Topic
 
@@ -22,7 +22,7 @@ THREADS = 8
 
 def claim(ledger: Ledger, run: Run, *, job: str | None = None, lease: float = 30.0) -> Run | None:
     with ledger.transaction() as tx:
-        return runs.claim(tx, run.id, job=job or run.job, owner="owner-1", worker="w1", lease_seconds=lease)
+        return leases.claim(tx, run.id, job=job or run.job, owner="owner-1", worker="w1", lease_seconds=lease)
 
 
 def claimed(ledger: Ledger, run: Run, lease: float = 30.0) -> Run:
@@ -33,7 +33,7 @@ def claimed(ledger: Ledger, run: Run, lease: float = 30.0) -> Run:
 
 def finish(ledger: Ledger, run: Run) -> bool:
     with ledger.transaction() as tx:
-        return runs.finish(
+        return leases.finish(
             tx, run, state=RunState.SUCCEEDED, verdict="ok", reason=None, summary="1 ok", counts={"ok": 1}, progress={}
         )
 
@@ -78,8 +78,8 @@ def test_only_the_holder_of_the_fence_extends_finishes_and_releases(
     taken = claimed(ledger, run)
     other = replace(taken, **stranger)  # type: ignore[arg-type] # members of a run
     with ledger.transaction() as tx:
-        assert runs.extend(tx, other, lease_seconds=99, progress={"done": 1}) == (False, None)
-        assert not runs.release(tx, other)
+        assert leases.extend(tx, other, lease_seconds=99, progress={"done": 1}) == (False, None)
+        assert not leases.release(tx, other)
     assert not finish(ledger, other)
     with ledger.read() as connection:
         assert runs.get(connection, run.id) == taken
@@ -88,9 +88,9 @@ def test_only_the_holder_of_the_fence_extends_finishes_and_releases(
 def test_extending_renews_the_lease_shows_progress_and_reads_who_wants_it_cancelled(ledger: Ledger, run: Run) -> None:
     taken = claimed(ledger, run, lease=1.0)
     with ledger.transaction() as tx:
-        assert runs.extend(tx, taken, lease_seconds=60, progress={"done": 1}) == (True, None)
+        assert leases.extend(tx, taken, lease_seconds=60, progress={"done": 1}) == (True, None)
         runs.request_cancel(tx, run.id, by="ana")
-        assert runs.extend(tx, taken, lease_seconds=60, progress={"done": 2}) == (True, "ana")
+        assert leases.extend(tx, taken, lease_seconds=60, progress={"done": 2}) == (True, "ana")
         now = runs.get(tx, run.id)
     assert now is not None
     assert now.progress == {"done": 2}
@@ -104,14 +104,14 @@ def test_a_second_outcome_is_refused_and_the_first_can_be_told_by_its_holder(led
     assert finish(ledger, taken)
     assert not finish(ledger, taken)
     with ledger.read() as connection:
-        assert runs.finished_by(connection, taken)
-        assert not runs.finished_by(connection, replace(taken, lease_owner="owner-2"))
+        assert leases.finished_by(connection, taken)
+        assert not leases.finished_by(connection, replace(taken, lease_owner="owner-2"))
 
 
 def test_a_released_run_is_queued_again_and_its_attempt_not_counted(ledger: Ledger, run: Run) -> None:
     taken = claimed(ledger, run)
     with ledger.transaction() as tx:
-        assert runs.release(tx, taken)
+        assert leases.release(tx, taken)
     again = claimed(ledger, run)
     assert (again.fence, again.attempts) == (2, 1)
 
@@ -119,19 +119,19 @@ def test_a_released_run_is_queued_again_and_its_attempt_not_counted(ledger: Ledg
 def test_a_lost_run_is_taken_only_while_its_lease_is_over(ledger: Ledger, run: Run, expire: Callable[[str], None]) -> None:
     taken = claimed(ledger, run)
     with ledger.transaction() as tx:
-        assert runs.expired(tx) == []
-        assert not runs.take_lost(tx, taken, state=RunState.QUEUED, reason="lost")
+        assert leases.expired(tx) == []
+        assert not leases.take_lost(tx, taken, state=RunState.QUEUED, reason="lost")
     expire(run.id)
     with ledger.read() as connection:
-        [seen] = runs.expired(connection)
+        [seen] = leases.expired(connection)
     with ledger.transaction() as tx:
-        assert runs.extend(tx, taken, lease_seconds=30, progress={})[0], "its owner came back"
-        assert not runs.take_lost(tx, seen, state=RunState.QUEUED, reason="lost")
+        assert leases.extend(tx, taken, lease_seconds=30, progress={})[0], "its owner came back"
+        assert not leases.take_lost(tx, seen, state=RunState.QUEUED, reason="lost")
     expire(run.id)
     with ledger.transaction() as tx:
-        [seen] = runs.expired(tx)
-        assert not runs.take_lost(tx, replace(seen, fence=7), state=RunState.QUEUED, reason="lost")
-        assert runs.take_lost(tx, seen, state=RunState.QUEUED, reason="lost")
+        [seen] = leases.expired(tx)
+        assert not leases.take_lost(tx, replace(seen, fence=7), state=RunState.QUEUED, reason="lost")
+        assert leases.take_lost(tx, seen, state=RunState.QUEUED, reason="lost")
     assert not finish(ledger, taken)
 
 
@@ -153,7 +153,7 @@ def test_a_batch_whose_runs_end_all_at_once_ends_once(ledger: Ledger, rig: Rig) 
     def end(run: Run) -> bool:
         taken = claimed(ledger, run)
         with ledger.transaction() as tx:
-            runs.finish(tx, taken, state=RunState.SUCCEEDED, verdict="ok", reason=None, summary="", counts={}, progress={})
+            leases.finish(tx, taken, state=RunState.SUCCEEDED, verdict="ok", reason=None, summary="", counts={}, progress={})
             return close_if_last(tx, taken, rig.clock()) is not None
 
     with ThreadPoolExecutor(THREADS) as pool:
@@ -281,7 +281,7 @@ def test_a_run_lost_with_its_worker_is_rung_again_and_fails_at_last(
         claimed(ledger, run)
         expire(run.id)
         with ledger.read() as connection:
-            [lost] = runs.expired(connection)
+            [lost] = leases.expired(connection)
         states.append(take_over(rig.shift, lost))
         assert take_over(rig.shift, lost) is None
     assert states == [RunState.QUEUED, RunState.QUEUED, RunState.FAILED]

@@ -8,7 +8,7 @@ from sqlalchemy import update
 
 from tests.support.shift import Rig
 from worker.flow.outcome import Outcome, ended
-from worker.ledger import Ledger, audit_rows, batches, findings, outbox, runs, subscriptions, turns
+from worker.ledger import Ledger, audit_rows, batches, findings, leases, outbox, runs, subscriptions, turns
 from worker.ledger.rows import new_id
 from worker.ledger.tables import BATCHES
 from worker.records import (
@@ -25,7 +25,7 @@ from worker.records import (
     Verdict,
 )
 
-SAID: runs.Finish = {
+SAID: leases.Finish = {
     "state": RunState.SUCCEEDED,
     "verdict": Verdict.OK,
     "reason": None,

@@ -131,11 +131,12 @@ class Stage:
     def ended(self, execution_id: str) -> dict[str, Any]:
         """The execution, once it is over; fails unless it succeeded."""
 
-        def over() -> dict[str, Any] | None:
-            found = self.execution(execution_id)
-            return found if found["finished"] or found["status"] in ("error", "crashed", "canceled") else None
+        def over() -> bool | None:
+            found = self.n8n.api("GET", f"/executions/{execution_id}")
+            return True if found["finished"] or found["status"] in ("error", "crashed", "canceled") else None
 
-        found: dict[str, Any] = until(f"execution {execution_id} ends", over)
+        until(f"execution {execution_id} ends", over)
+        found = self.execution(execution_id)
         assert found["status"] == "success", json.dumps(found["data"]["resultData"].get("error"))[:2000]
         return found
 
@@ -174,11 +175,11 @@ class Stage:
     def call_by_webhook_and_fail(self) -> None:
         """A workflow of somebody's that names the error workflow, published, called, and broken."""
         nodes = [
-            _node("Called", "webhook", 2.1, 0, path="test/fails", httpMethod="POST"),
-            _node("Fails", "stopAndError", 1, 240, errorMessage="it broke"),
+            node("Called", "webhook", 2.1, 0, path="test/fails", httpMethod="POST"),
+            node("Fails", "stopAndError", 1, 240, errorMessage="it broke"),
         ]
         settings = {"executionOrder": "v1", "errorWorkflow": self.id_of("Error handler")}
-        body = {"name": "Test / Fails", "nodes": nodes, "connections": _in_a_row(nodes), "settings": settings}
+        body = {"name": "Test / Fails", "nodes": nodes, "connections": in_a_row(nodes), "settings": settings}
         made = self.n8n.api("POST", "/workflows", body)
         self.n8n.api("POST", f"/workflows/{made['id']}/activate", {})
         self.webhook("test/fails")
@@ -219,16 +220,16 @@ def items_of(execution: dict[str, Any], node: str) -> Items:
 
 
 @contextmanager
-def open_stage(n8n: N8nServer, folder: Path) -> Iterator[Stage]:
-    """`n8n` must be empty. The files are those that ship."""
+def open_stage(n8n: N8nServer, folder: Path, *, bare: bool = False, estate: str = "") -> Iterator[Stage]:
+    """`n8n` must be empty. The files are those that ship, unless it is bare; `estate` are tables more."""
     home, workflows = folder / "home", folder / "workflows"
     home.mkdir(mode=0o700)
     workflows.mkdir()
-    for file in SHIPPED.glob("*.json"):
+    for file in () if bare else SHIPPED.glob("*.json"):
         shutil.copy(file, workflows)
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    (home / "estate.toml").write_text(ESTATE.format(n8n=n8n.url, folder=workflows, gateway=url))
+    (home / "estate.toml").write_text(ESTATE.format(n8n=n8n.url, folder=workflows, gateway=url) + estate)
     (home / "people.toml").write_text(PEOPLE.format(pin_hash=hash_pin(PIN)))
     (home / "policy.toml").write_text(POLICY)
     ours = {"OPERATORS_KEY": n8n.api_key, "NIGHTSHIFT_N8N_API_KEY": "env:OPERATORS_KEY", "NIGHTSHIFT_N8N_URL": n8n.url}
@@ -238,7 +239,8 @@ def open_stage(n8n: N8nServer, folder: Path) -> Iterator[Stage]:
         token = cli.json("token", "create", "canvas", "--role", "n8n")["token"]
         n8n.add_credential(GATEWAY, "Authorization", f"Bearer {token}")
         n8n.add_credential(WEBHOOK, "X-Nightshift-Webhook", WORD)
-        Line(cli.environ)("n8n", "push", str(workflows), "--yes")
+        if not bare:
+            Line(cli.environ)("n8n", "push", str(workflows), "--yes")
         with _client(url, token) as api, _client(url, cli.json("token", "create", "--person", "ana")["token"]) as ana:
             yield Stage(n8n, instance, workflows, api, ana)
     finally:
@@ -257,20 +259,20 @@ def _caller(workflow_id: str, items: Sequence[Mapping[str, Any]]) -> dict[str, A
     values = {name: f"={{{{ $json.{name} }}}}" for name in names}
     inputs = {"mappingMode": "defineBelow", "schema": [], "matchingColumns": [], "value": values}
     nodes = [
-        _node("Run by hand", "manualTrigger", 1, 0),
-        _node("Items", "set", 3.4, 240, mode="raw", jsonOutput=json.dumps({"items": items}), options={}),
-        _node("Each", "splitOut", 1, 480, fieldToSplitOut="items", options={}),
-        _node("Call", "executeWorkflow", 1.3, 720, options={"waitForSubWorkflow": True}, workflowInputs=inputs,
+        node("Run by hand", "manualTrigger", 1, 0),
+        node("Items", "set", 3.4, 240, mode="raw", jsonOutput=json.dumps({"items": items}), options={}),
+        node("Each", "splitOut", 1, 480, fieldToSplitOut="items", options={}),
+        node("Call", "executeWorkflow", 1.3, 720, options={"waitForSubWorkflow": True}, workflowInputs=inputs,
              workflowId={"__rl": True, "mode": "id", "value": workflow_id}),
     ]  # fmt: skip
-    return {"name": "Test / Caller", "nodes": nodes, "connections": _in_a_row(nodes), "settings": {"executionOrder": "v1"}}
+    return {"name": "Test / Caller", "nodes": nodes, "connections": in_a_row(nodes), "settings": {"executionOrder": "v1"}}
 
 
-def _node(name: str, kind: str, version: float, across: int, **parameters: object) -> dict[str, Any]:
+def node(name: str, kind: str, version: float, across: int, **parameters: object) -> dict[str, Any]:
     base = {"id": name, "name": name, "type": f"n8n-nodes-base.{kind}", "typeVersion": version}
     return {**base, "position": [across, 0], "parameters": parameters}
 
 
-def _in_a_row(nodes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def in_a_row(nodes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     order = [each["name"] for each in nodes]
     return {a: {"main": [[{"node": b, "type": "main", "index": 0}]]} for a, b in pairwise(order)}

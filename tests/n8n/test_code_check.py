@@ -151,6 +151,15 @@ def test_the_adopted_branch_merged_is_in_sync_and_the_next_push_writes_nothing(b
     assert bench.cli.json("n8n", "push", str(repository), "--yes")["written"] == {}
 
 
+def test_a_secret_typed_on_the_canvas_is_not_committed(bench: Bench, repository: Path) -> None:
+    typed = {"jsonOutput": '{"token": "ghp_abcdefghijklmnop0123456789"}'}
+    bench.save_in_editor("example_run_job", lambda raw: node_of(raw, "Result")["parameters"].update(typed))
+    said = bench.cli("n8n", "adopt", str(repository), "--branch", "from-canvas", code=1)
+    assert "example_run_job: a node holds what looks like a secret (ghp_ab…): git keeps it for ever" in said
+    assert "klmnop" not in said
+    assert git(repository, "branch", "--list", "from-canvas") == ""
+
+
 def test_adopt_says_what_stands_in_its_way(bench: Bench, repository: Path) -> None:
     assert "n8n holds nothing that the files do not" in bench.cli("n8n", "adopt", str(repository))
     bench.save_in_editor("example_run_job", lambda raw: node_of(raw, "Result").update(notes="by hand"))

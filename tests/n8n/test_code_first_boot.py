@@ -2,10 +2,13 @@
 
 import json
 import os
+import shutil
+import stat
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -14,7 +17,12 @@ from tasks.providers.n8n.lint import lint_folder
 from tasks.providers.n8n.node_types import NodeTypes, load_node_types
 from tests.n8n.bench import Bench, node_of, texts
 from tests.servers import N8nServer
+from tests.servers.n8n import exported
+from tests.servers.n8n_install import INSTALLED
 from worker.ledger import Ledger, people
+
+COMPOSE = Path(__file__).parents[2] / "docker-compose.yml"
+READ_YAML = "console.log(JSON.stringify(require(process.argv[1]).load(require('fs').readFileSync(process.argv[2], 'utf8'))))"
 
 
 @pytest.fixture(scope="session")
@@ -35,10 +43,23 @@ def fresh(bench: Bench) -> Iterator[N8nServer]:
         server.remove()
 
 
-def first_boot(server: N8nServer, out: Path) -> subprocess.CompletedProcess[str]:
+@pytest.fixture
+def compose(_n8n: N8nServer) -> dict[str, Any]:
+    """The services of docker-compose.yml."""
+    argv = [str(_n8n.node), "-e", READ_YAML, str(INSTALLED / "node_modules/js-yaml"), str(COMPOSE)]
+    done = subprocess.run(argv, capture_output=True, text=True, check=True)
+    return dict(json.loads(done.stdout)["services"])
+
+
+def first_boot(server: N8nServer, argv: Sequence[str]) -> subprocess.CompletedProcess[str]:
     command = f"{server.argv()[0]} {server.argv()[1]}"
     environ = {"HOME": str(server.folder), **server.environment(), "N8N": command}
-    return subprocess.run([str(out / "first-boot.sh")], env=environ, capture_output=True, text=True, check=False, timeout=110)
+    return subprocess.run(argv, env=environ, capture_output=True, text=True, check=False, timeout=110)
+
+
+def tokens(bench: Bench) -> list[Any]:
+    with closing(Ledger(f"sqlite:///{bench.cli.environ['NIGHTSHIFT_HOME']}/ledger.db")) as ledger, ledger.read() as connection:
+        return list(people.tokens(connection))
 
 
 @pytest.mark.slow
@@ -52,7 +73,7 @@ def test_a_first_boot_gives_published_workflows_without_a_click(bench: Bench, fr
     assert told == {"workflows": 3, "secrets_missing": [], "to_fill_in_n8n": []}
     secret = (out / "secrets/nightshift_webhook").read_text().strip()
     assert secret not in "".join(path.read_text() for path in out.rglob("*.json"))
-    done = first_boot(fresh, out)
+    done = first_boot(fresh, [str(out / "first-boot.sh")])
     assert done.returncode == 0, done.stdout + done.stderr
     fresh.start()
     fresh.set_up_owner()
@@ -75,12 +96,57 @@ def test_a_first_boot_gives_published_workflows_without_a_click(bench: Bench, fr
     assert {state["state"] for state in states.values()} == {"in sync"}
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_what_compose_runs_before_n8n_publishes_the_workflows_once(
+    bench: Bench, compose: dict[str, Any], fresh: N8nServer, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    places = {"/workflows": str(bench.folder), "/var/lib/n8n-first-boot": str(out)}
+    build = [places.get(word, word) for word in compose["n8n-files"]["command"]]
+    boot = [word.replace("/first-boot/", f"{out}/") for word in compose["n8n-first-boot"]["entrypoint"]]
+    bench.cli("migrate")
+    bench.cli(*build)
+    done = first_boot(fresh, boot)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert len(exported(fresh, tmp_path / "held")) == 3
+    assert [raw["name"] for raw in exported(fresh, tmp_path / "held") if raw["activeVersionId"] is None] == []
+    # Each `docker compose up` runs both again.
+    assert "nothing was changed" in bench.cli(*build)
+    again = first_boot(fresh, boot)
+    assert (again.returncode, again.stdout) == (0, "")
+    assert len(tokens(bench)) == 1
+    shutil.rmtree(fresh.home)
+    fresh.home.mkdir(mode=0o700)
+    refused = first_boot(fresh, boot)
+    assert refused.returncode == 1
+    assert "its token has served another database of n8n" in refused.stderr
+
+
+def test_compose_starts_n8n_after_its_first_boot_on_the_same_volume(compose: dict[str, Any]) -> None:
+    files, boot, n8n = (compose[name] for name in ("n8n-files", "n8n-first-boot", "n8n"))
+    completed = {"condition": "service_completed_successfully"}
+    assert (boot["depends_on"], n8n["depends_on"]) == ({"n8n-files": completed}, {"n8n-first-boot": completed})
+    assert (boot["image"], boot["environment"]) == (n8n["image"], n8n["environment"])
+    assert set(n8n["volumes"]) < set(boot["volumes"])
+    assert {each["restart"] for each in (files, boot)} == {"no"}
+    assert {tuple(each["profiles"]) for each in (files, boot, n8n)} == {("n8n",)}
+
+
+def test_a_folder_of_a_group_lets_that_group_read_the_secrets(bench: Bench, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    out.chmod(0o2770)
+    bench.cli("n8n", "build", str(bench.folder), str(out))
+    modes = [stat.S_IMODE((out / name).stat().st_mode) for name in ("secrets", "secrets/nightshift_webhook")]
+    assert [oct(mode) for mode in modes] == ["0o2750", "0o640"]
+
+
 def test_each_build_with_a_token_starts_a_new_family_of_idempotency_keys(bench: Bench, tmp_path: Path) -> None:
     bench.cli("migrate")
     for number in range(2):
         bench.cli("n8n", "build", str(bench.folder), str(tmp_path / str(number)), "--token")
-    with closing(Ledger(f"sqlite:///{bench.cli.environ['NIGHTSHIFT_HOME']}/ledger.db")) as ledger, ledger.read() as connection:
-        assert len({token.family for token in people.tokens(connection)}) == 2
+    assert len({token.family for token in tokens(bench)}) == 2
     texts_of = [(tmp_path / name / "secrets/nightshift_gateway").read_text() for name in "01"]
     assert texts_of[0] != texts_of[1]
     assert [oct((tmp_path / name / "secrets/nightshift_gateway").stat().st_mode & 0o777) for name in "01"] == ["0o600", "0o600"]

@@ -15,8 +15,8 @@ from tests.api.kit import CLI, problem
 from tests.approvals.kit import text_of
 from tests.n8n.gatehouse import OTHER, PAYLOAD, Gatehouse, consume
 from tests.relay.web import CRASHED, RESUMED, RUNNING, Waiting, waiting
-from worker.flow.deciding import expire_due
 from worker.flow.errors import Refused
+from worker.flow.expiring import expire_due
 from worker.flow.undelivered import resend
 from worker.ledger import telling
 from worker.records import Choice, DeliveryState, FindingState
@@ -176,7 +176,8 @@ class TestUndelivered:
         self, gatehouse_here: Gatehouse, node: Waiting, failed: dict[str, Any]
     ) -> None:
         (row,) = failed["canvas"].get("/v1/deliveries?kind=callback&state=failed").json()["deliveries"]
-        assert row["detail"] == f"127.0.0.1:{node.port} answered 409"
+        why = "the execution failed, crashed or was stopped before it could take the result"
+        assert row["detail"] == f"127.0.0.1:{node.port} answered 409: {why}"
         (finding,) = [one for one in gatehouse_here.ward.rig.findings() if one.reason == "callback_undelivered"]
         assert (finding.title, finding.state) == ("1 result did not reach whoever asked", FindingState.OPEN)
         assert "signature" not in str(finding)

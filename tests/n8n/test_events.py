@@ -14,7 +14,7 @@ from tests.api.kit import CLI, problem
 from tests.n8n.gatehouse import PAYLOAD, Gatehouse
 from tests.relay.web import RESUMED, STARTING, Answer, Waiting, waiting
 from worker.flow.api_tokens import revoke_token
-from worker.flow.deciding import expire_due
+from worker.flow.expiring import expire_due
 from worker.flow.nights import close_night_now
 from worker.ledger import outbox, people
 from worker.ledger.tables import METADATA

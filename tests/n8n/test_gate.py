@@ -16,8 +16,9 @@ from tests.n8n.gatehouse import OTHER, PAYLOAD, Gatehouse, consume, question
 from tests.support.mail import mail_server
 from worker.flow import gates
 from worker.flow.api_tokens import create_token
-from worker.flow.deciding import expire_due, expire_unused, revoke
+from worker.flow.deciding import revoke
 from worker.flow.errors import Forbidden
+from worker.flow.expiring import expire_due, expire_unused
 from worker.flow.verbs import freeze, thaw
 from worker.ledger import people, runs
 from worker.policy import Freeze

@@ -12,12 +12,11 @@ from fastapi.routing import APIRoute
 
 from tests.api.kit import NIGHTLY, problem
 from tests.approvals.kit import page_of, yes
-from tests.approvals.ward import PIN
+from tests.approvals.ward import PIN, undelivered
 from tests.n8n.gatehouse import N8N, PAYLOAD, Gatehouse, consume, question
 from worker.api import console
 from worker.api.app import ROUTERS
-from worker.ledger import telling
-from worker.records import ActorKind, ApprovalState, DeliveryState
+from worker.records import ActorKind, ApprovalState
 
 WHY = {"reason": "because"}
 SECRET = "link-canary-0123456789"
@@ -39,8 +38,10 @@ REFUSED: Mapping[str, dict[str, Any]] = {
     "POST /v1/deliveries/{others_delivery}/resend": {},
     "POST /v1/deliveries/{others_delivery}/put-away": WHY,
 }
-ITS_OWN = {"POST /v1/runs", "POST /v1/asks", "POST /v1/subscriptions"}
-"""What a canvas is for; the same routes as above serve its own gates, subscriptions, results and checks."""
+ITS_OWN = {"POST /v1/runs", "POST /v1/asks", "POST /v1/subscriptions", "POST /v1/runs/{run}/undo"}
+"""What a canvas is for, and asking people to take a repair back; the routes above serve its own gates and results, too."""
+FOR_ALL_ELSE = {"GET /healthz", "GET /readyz", "GET /metrics", "GET /docs"}
+"""Neither API nor page."""
 
 
 def routes(router: Any) -> Iterator[tuple[str, str]]:
@@ -56,9 +57,9 @@ def shape(route: str) -> str:
     return re.sub(r"{\w+}", "{}", route)
 
 
-WRITES = [
-    f"{method} {path}" for part in ROUTERS for method, path in routes(part.router) if path.startswith("/v1") and method != "GET"
-]
+EVERYTHING = [f"{method} {path}" for part in ROUTERS for method, path in routes(part.router)]
+READS = [route.removeprefix("GET ") for route in EVERYTHING if route.startswith("GET /v1/")]
+WRITES = [route for route in EVERYTHING if " /v1/" in route and not route.startswith("GET ")]
 FOR_ALL = {"/login", "/static/{name}", "/runbooks"}
 """Nothing of an instance is on these."""
 PAGES = [(method, path) for method, path in routes(console.router) if path not in FOR_ALL or method != "GET"]
@@ -84,20 +85,19 @@ def scene(gatehouse_here: Gatehouse) -> dict[str, str]:
         "brake": "freeze",
         "schedule": "nightly-doors",
         "others_subscription": made.json()["id"],
-        "others_delivery": undelivered(house, waits.run_id),
+        "others_delivery": undelivered(house.ward, waits.run_id),
     }
-
-
-def undelivered(house: Gatehouse, subject: str) -> str:
-    now = house.ward.rig.clock()
-    with house.ward.rig.ledger.transaction() as tx:
-        row = telling.begin_delivery(tx, message_id=subject, kind="callback", channel="callback", subject=subject, at=now)
-        telling.end_delivery(tx, row.id, state=DeliveryState.FAILED, detail="localhost answered 404", at=now)
-    return row.id
 
 
 def test_every_route_that_writes_is_known_here() -> None:
     assert sorted(map(shape, {*REFUSED, *ITS_OWN})) == sorted(set(map(shape, WRITES)))
+
+
+def test_every_route_there_is_is_one_of_those_that_are_tried_here(gatehouse_here: Gatehouse) -> None:
+    pages = {f"{method} {path}" for method, path in routes(console.router)}
+    assert set(EVERYTHING) == {*WRITES, *(f"GET {path}" for path in READS), *pages, *FOR_ALL_ELSE}
+    beside = [route for route in gatehouse_here.hall.app.routes if not hasattr(route, "original_router")]
+    assert [getattr(route, "path", route) for route in beside] == ["/openapi.json"]
 
 
 def test_what_a_canvas_may_not_do_is_refused_changes_nothing_and_is_in_the_audit(
@@ -156,33 +156,30 @@ def test_a_page_that_a_person_opened_is_not_taken_over_by_a_token(gatehouse_here
 
 
 def test_nothing_that_a_canvas_reads_holds_a_link_a_callback_or_a_secret(
-    gatehouse_here: Gatehouse, scene: dict[str, str]
+    gatehouse_here: Gatehouse, scene: dict[str, str], capfd: pytest.CaptureFixture[str]
 ) -> None:
     house = gatehouse_here
     canvas = house.canvas("reader")
     link = house.hall.link(house.ward.approval(scene["approval"]))
     url = f"http://localhost:1/webhook-waiting/7?signature={SECRET}"
-    house.ask(canvas, subject="With a callback", callback_url=url)
+    asked = house.ask(canvas, subject="With a callback", callback_url=url)
     made = canvas.post("/v1/subscriptions", json={"url": f"http://localhost:1/{SECRET}", "events": ["finding.opened"]})
     secret = made.json()["secret"]
-    read = [
-        "/v1/approvals?state=all",
-        f"/v1/approvals/{scene['approval']}",
-        f"/v1/approvals/{scene['others_gate']}",
-        "/v1/runs",
-        f"/v1/runs/{scene['run']}",
-        "/v1/batches",
-        "/v1/findings",
-        "/v1/subscriptions",
-        f"/v1/subscriptions/{made.json()['id']}",
-        "/v1/deliveries",
-        "/v1/audit?limit=1000",
-    ]
-    answers = [canvas.get(path) for path in read]
-    assert [answer.status_code for answer in answers] == [200] * len(read)
-    told = "".join(answer.text for answer in answers)
+    run = house.ward.rig.run(house.approval(asked).run_id)
+    (artifact,) = canvas.get(f"/v1/runs/{run.id}").json()["artifacts"]
+    members = {"approval_id": asked["approval_id"], "ask_id": asked["ask"], "batch_id": run.batch_id, "run_id": run.id}
+    members |= {"finding_id": scene["finding"], "digest": house.approval(asked).digest, "name": "slots"}
+    members |= {"subscription_id": made.json()["id"], "sha256": artifact["sha256"]}
+    read = [path.format(**members) for path in READS] + [route.removeprefix("GET ") for route in FOR_ALL_ELSE]
+    read += ["/openapi.json", "/v1/approvals?state=all", "/v1/audit?limit=1000", "/v1/deliveries?state=failed"]
+    read += [f"/v1/approvals/{scene['approval']}", f"/v1/approvals/{scene['others_gate']}", f"/v1/runs/{scene['run']}"]
+    answers = {path: canvas.get(path) for path in read}
+    assert {path: answer.status_code for path, answer in answers.items()} == dict.fromkeys(read, 200)
+    told = "".join(answer.text for answer in answers.values())
     for canary in (link, SECRET, secret):
         assert canary not in told
+        assert not [table for table, rows in house.hall.picture().items() if canary in "".join(rows)]
+    assert SECRET not in capfd.readouterr().err
 
 
 def test_a_forged_yes_is_none(gatehouse_here: Gatehouse) -> None:

@@ -118,6 +118,14 @@ def test_what_may_pass_is_tried_again_when_the_other_side_says(
     assert (refused.permanent, refused.retry_after_seconds) == (False, seconds)
 
 
+def test_an_n8n_that_migrates_its_database_has_taken_nothing_though_it_answers_200(server: WebServer) -> None:
+    server.status, server.said = 200, b"n8n is starting up. Please wait"
+
+    refused = post(server)
+
+    assert (refused.permanent, "has taken nothing" in str(refused)) == (False, True)
+
+
 def test_a_redirect_is_not_followed(server: WebServer) -> None:
     with web_server() as elsewhere:
         server.status, server.headers = 307, {"Location": elsewhere.url}

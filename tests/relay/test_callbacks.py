@@ -10,7 +10,22 @@ import pytest
 from sqlalchemy import select
 
 from tests.flow.conftest import Script, found
-from tests.relay.web import CRASHED, FINISHED, OVER, PRUNED, RESUMED, RUNNING, STARTING, TWICE, WRONG_TOKEN, Answer, Waiting
+from tests.relay.web import (
+    BROKEN,
+    CRASHED,
+    FINISHED,
+    MIGRATING,
+    OVER,
+    PRUNED,
+    RESUMED,
+    RUNNING,
+    SILENT,
+    STARTING,
+    TWICE,
+    WRONG_TOKEN,
+    Answer,
+    Waiting,
+)
 from tests.servers.process import free_port
 from tests.support.shift import Rig, request
 from worker.flow import Enqueued, Order, enqueue
@@ -88,8 +103,13 @@ def test_nothing_is_told_before_every_run_has_ended(rig: Rig, relay: CallbackRel
         ([RUNNING, RUNNING, RESUMED], DeliveryState.SENT, 3),
         ([TWICE, FINISHED], DeliveryState.SENT, 2),
         ([STARTING, STARTING, RESUMED], DeliveryState.SENT, 3),
-        ([OVER], DeliveryState.SENT, 1),
-        ([FINISHED], DeliveryState.SENT, 1),
+        ([MIGRATING, MIGRATING, RESUMED], DeliveryState.SENT, 3),
+        ([SILENT, OVER], DeliveryState.SENT, 2),
+        ([SILENT, RUNNING, FINISHED], DeliveryState.SENT, 3),
+        ([OVER], DeliveryState.FAILED, 1),
+        ([RUNNING, OVER], DeliveryState.FAILED, 2),
+        ([FINISHED], DeliveryState.DISABLED, 1),
+        ([STARTING, FINISHED], DeliveryState.DISABLED, 2),
         ([CRASHED], DeliveryState.FAILED, 1),
         ([WRONG_TOKEN], DeliveryState.FAILED, 1),
         ([Answer(403)], DeliveryState.FAILED, 1),
@@ -106,7 +126,7 @@ def test_each_answer_of_n8n_has_its_consequence(
     deliver(rig, relay)
     [delivery] = deliveries(rig)
     assert (delivery.state, delivery.attempts, len(node.got)) == (state, posts, posts)
-    assert delivery.detail == f"127.0.0.1:{node.port} answered {answers[-1].status}"
+    assert str(delivery.detail).partition(": ")[0] == f"127.0.0.1:{node.port} answered {answers[-1].status}"
     assert not left(rig)
 
 
@@ -138,9 +158,25 @@ def test_an_execution_that_is_not_there_is_given_up_after_minutes_and_a_silent_h
     deliver(rig, relay, every=timedelta(hours=1), times=48)
     assert timedelta(hours=24) <= rig.clock() - start < timedelta(hours=26)
     assert {(row.state, row.detail.rpartition(": ")[2]) for row in deliveries(rig)} == {
-        (DeliveryState.FAILED, f"127.0.0.1:{node.port} answered 404"),
+        (DeliveryState.FAILED, "deleted, pruned, or of another database"),
         (DeliveryState.FAILED, "ConnectError"),
     }
+
+
+def test_an_execution_that_cannot_go_on_is_given_up_after_a_minute_however_long_n8n_was_down(
+    rig: Rig, relay: CallbackRelay, node: Waiting
+) -> None:
+    node.answers = [STARTING]
+    ended(rig, node.url)
+    deliver(rig, relay, every=timedelta(minutes=10), times=12)
+    start, node.answers = rig.clock(), [BROKEN]
+    deliver(rig, relay, every=timedelta(seconds=5))
+    assert timedelta(minutes=1) <= rig.clock() - start < timedelta(minutes=2)
+    [delivery] = deliveries(rig)
+    assert (delivery.state, delivery.detail.partition(": ")[2]) == (
+        DeliveryState.FAILED,
+        "n8n cannot go on with the execution, which most likely crashed when n8n was killed",
+    )
 
 
 def test_a_url_that_cannot_be_called_is_given_up_and_holds_up_nobody(rig: Rig, relay: CallbackRelay, node: Waiting) -> None:

@@ -1,12 +1,12 @@
 """A real HTTP server on loopback that answers as n8n does, one scripted answer after the other."""
 
 import json
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from tests.support.listening import Asked, listening
 
 
 @dataclass(frozen=True)
@@ -20,14 +20,20 @@ class Answer:
     """So many bytes more are promised, and never come."""
 
 
+SILENT = Answer(0)
+"""Takes the request, and hangs up."""
 RESUMED = Answer(200, '{"message": "Workflow was started"}')
 RUNNING = Answer(409, '{"message": "The execution \\"7\\" is running already."}')
 TWICE = Answer(500, '{"message": "There was a problem executing the workflow"}')
+BROKEN = Answer(500, '{"code": 0, "message": "Cannot read properties of undefined (reading \'pop\')"}')
 STARTING = Answer(404, "<!DOCTYPE html><pre>Cannot POST /webhook-waiting/7</pre>", "text/html")
+MIGRATING = Answer(200, "n8n is starting up. Please wait", "text/html; charset=utf-8")
 PRUNED = Answer(404, '{"message": "The execution \\"7\\" does not exist."}')
-OVER = Answer(404, '{"message": "The workflow for execution \\"7\\" has no waiting webhook with a matching path/method."}')
+OVER = Answer(
+    404, '{"message": "The workflow for execution \\"7\\" does not contain a waiting webhook with a matching path/method."}'
+)
 WRONG_TOKEN = Answer(401, '{"message": "Invalid token"}')
-FINISHED = Answer(409, '{"message": "The execution \\"7\\" has finished already."}')
+FINISHED = Answer(409, '{"message": "The execution \\"7 has finished already."}')
 CRASHED = Answer(409, '{"message": "The execution \\"7\\" has finished with error."}')
 
 
@@ -58,28 +64,14 @@ class Waiting:
 def waiting() -> Iterator[Waiting]:
     node = Waiting()
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["content-length"]))
-            node.sent.append(Sent({name.lower(): text for name, text in self.headers.items()}, body))
-            node.got.append(json.loads(body) if body else None)
-            answer = node.answers.pop(0) if len(node.answers) > 1 else node.answers[0]
-            said = answer.said.encode()
-            self.send_response(answer.status)
-            self.send_header("content-type", answer.content_type)
-            self.send_header("content-length", str(len(said) + answer.owed))
-            self.end_headers()
-            self.wfile.write(said)
+    def take(asked: Asked, body: bytes) -> None:
+        node.sent.append(Sent({name.lower(): text for name, text in asked.headers.items()}, body))
+        node.got.append(json.loads(body) if body else None)
+        answer = node.answers.pop(0) if len(node.answers) > 1 else node.answers[0]
+        if answer == SILENT:
+            asked.close_connection = True
+        else:
+            asked.give(answer.status, {"content-type": answer.content_type}, answer.said.encode(), owed=answer.owed)
 
-        def log_message(self, *_: object) -> None:
-            """Nothing on standard error."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as listening:
-        node.port = listening.server_address[1]
-        thread = threading.Thread(target=listening.serve_forever, args=(0.01,))
-        thread.start()
-        try:
-            yield node
-        finally:
-            listening.shutdown()
-            thread.join()
+    with listening(take) as node.port:
+        yield node

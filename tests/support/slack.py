@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 from slack_sdk.models.blocks import Block
 
 from tests.support.contract import Contract, Overlay
+from tests.support.listening import Asked, listening
 
 _ROOT = Path(__file__).parents[2]
 _FILE = Path(os.environ.get("NIGHTSHIFT_CONFORMANCE_DATA", _ROOT.parent / "shared" / "data")) / "contracts" / "slack-2021.json"
@@ -123,37 +123,23 @@ def slack_server() -> Iterator[SlackServer]:
     """Whoever leaves it learns of every exchange that the contract does not allow."""
     server = SlackServer()
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            headers = {name.lower(): value for name, value in self.headers.items()}
-            body = json.loads(self.rfile.read(int(headers["content-length"])))
-            if server.hangs:
-                server.released.wait()
-                return
-            server.calls.append(self.path.rpartition("/")[2])
-            said = server.answer(server.calls[-1], headers, body)
-            if server.raw is None and (known := contract()) is not None:
-                server.violations += known.of_request("POST", self.path, headers, body)
-                server.violations += known.of_response("POST", self.path, server.status, said)
-            content = json.dumps(said).encode() if server.raw is None else server.raw
-            self.send_response(server.status)
-            for name, value in {"content-type": "application/json; charset=utf-8", **server.headers}.items():
-                self.send_header(name, value)
-            self.send_header("content-length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
+    def answer(asked: Asked, content: bytes) -> None:
+        headers = {name.lower(): value for name, value in asked.headers.items()}
+        body = json.loads(content)
+        if server.hangs:
+            server.released.wait()
+            return
+        server.calls.append(asked.path.rpartition("/")[2])
+        said = server.answer(server.calls[-1], headers, body)
+        if server.raw is None and (known := contract()) is not None:
+            server.violations += known.of_request("POST", asked.path, headers, body)
+            server.violations += known.of_response("POST", asked.path, server.status, said)
+        told = json.dumps(said).encode() if server.raw is None else server.raw
+        asked.give(server.status, {"content-type": "application/json; charset=utf-8", **server.headers}, told)
 
-        def log_message(self, *_: object) -> None:
-            """Nothing on standard error."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as listening:
-        server.port = listening.server_address[1]
-        thread = threading.Thread(target=listening.serve_forever, args=(0.01,))
-        thread.start()
+    with listening(answer) as server.port:
         try:
             yield server
         finally:
             server.released.set()
-            listening.shutdown()
-            thread.join()
     assert server.violations == []

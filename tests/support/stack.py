@@ -171,7 +171,15 @@ class Stack:
 
     def at_the_gate(self, run_id: str) -> int:
         """The process in which the run works."""
-        return int(until(f"{run_id} works", lambda: self._read(run_id)))
+        try:
+            return int(until(f"{run_id} works", lambda: self._read(run_id)))
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self._workers_seen()}") from None
+
+    def _workers_seen(self) -> str:
+        """What they hold, and what they said last: for whoever reads that a run did not start."""
+        seen = {what: self.inspect(what) for what in ("active", "reserved", "stats")}
+        return "\n".join([json.dumps(seen, default=str), *(f"{name}: {self.said(name)[-4000:]}" for name in self.workers)])
 
     def _read(self, run_id: str) -> str:
         path = self.gates / f"{run_id}.pid"

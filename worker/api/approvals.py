@@ -7,19 +7,12 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field, SecretStr
 
 from worker.api.auth import Caller, Who
-from worker.api.dossiers import (
-    ApprovalFilter,
-    dossier,
-    dossier_shown,
-    plan_shown,
-    visible_approval,
-    visible_approvals,
-    visible_plan,
-)
 from worker.api.gateway import Gateway, Here
+from worker.api.reading import ApprovalFilter, visible_approval, visible_approvals, visible_plan
 from worker.api.validation import Closed
 from worker.flow import deciding
 from worker.flow.deciding import Statement
+from worker.flow.dossiers import dossier, dossier_shown, plan_shown
 from worker.flow.errors import Forbidden
 from worker.flow.shown import shown
 from worker.records import ActorKind, Approval, ApprovalState, Choice, Via

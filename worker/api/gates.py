@@ -9,11 +9,12 @@ from fastapi.concurrency import run_in_threadpool
 from pydantic import Field, field_validator
 
 from schedules.durations import parse_duration
+from tasks.ask import Line
 from worker.api import prefer
 from worker.api.auth import ASK, Caller, Who
 from worker.api.callbacks import check_callback
-from worker.api.dossiers import visible_approval
 from worker.api.gateway import Gateway, Here
+from worker.api.reading import visible_approval
 from worker.api.requests import idempotency_key
 from worker.api.validation import Closed
 from worker.flow import gates
@@ -33,7 +34,7 @@ router = APIRouter(prefix="/v1", tags=["gates"])
 class AskBody(Closed):
     """A question for people: may I do this?"""
 
-    subject: str = Field(min_length=1, max_length=160, pattern=r"^[^\r\n]+$", description="What is to be done, in one line.")
+    subject: Line = Field(min_length=1, max_length=160, description="What is to be done, in one line.")
     body: str = Field("", max_length=8000, description="All that people need to decide; plain text, no secrets.")
     risk: Literal["low", "medium", "high"] = Field("medium", description="As you see it; low counts as medium.")
     payload_sha256: str = Field(pattern="^[0-9a-f]{64}$", description="SHA-256 of what you will do after a yes, in hex.")

@@ -4,27 +4,13 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from tasks.job import Job
 from worker.api.auth import Who
 from worker.api.gateway import Here
 from worker.api.problems import ProblemError
+from worker.flow.shown import job_shown
 from worker.problems import did_you_mean
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
-
-
-def job_shown(job: Job[Any]) -> dict[str, Any]:
-    """The job with the JSON Schemas of its parameters and of an entry of its estate table."""
-    return {
-        "name": job.name,
-        "summary": job.summary,
-        "params": job.params.model_json_schema(),
-        "entry": job.entry.model_json_schema() if job.entry else None,
-        "entries_per_run": job.entries_per_run,
-        "time_limit_seconds": job.time_limit.total_seconds(),
-        "ad_hoc": job.ad_hoc,
-        "examples": dict(job.examples),
-    }
 
 
 @router.get("")

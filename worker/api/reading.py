@@ -12,10 +12,11 @@ from worker.api.auth import Caller
 from worker.api.gateway import Gateway
 from worker.flow.errors import NotFound
 from worker.flow.results import fan_in
-from worker.ledger import batches, findings, runs, schedules, tallies
+from worker.ledger import approvals, batches, findings, plans, runs, schedules, tallies
 from worker.ledger.tallies import Tally
-from worker.records import Batch, FindingRow, FindingState, Run, RunState, ScheduleRow
+from worker.records import Approval, ApprovalState, Batch, FindingRow, FindingState, PlanRow, Run, RunState, ScheduleRow
 from worker.tokens import Verb
+from worker.tokens.grants import EVERYTHING
 
 PAGE = 500
 MOST_PAGES = 20
@@ -30,6 +31,15 @@ class RunFilter:
     job: str | None = None
     state: RunState | None = None
     batch: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApprovalFilter:
+    """Which requests."""
+
+    states: tuple[ApprovalState, ...] | None = None
+    job: str | None = None
+    environment: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +107,55 @@ def visible_run(connection: Connection, caller: Caller, run_id: str) -> Run:
     if run is None or not sees(caller, run):
         raise NotFound(f"no run {run_id!r}", code="unknown_run")
     return run
+
+
+def visible_approvals(
+    connection: Connection, caller: Caller, wanted: ApprovalFilter, *, before: str | None = None, limit: int
+) -> tuple[list[Approval], str | None]:
+    """Newest first, and the cursor for the page after; None when there is none."""
+    seen: list[Approval] = []
+    environments = _environments(caller, wanted.environment)
+    for number in range(MOST_PAGES):
+        size = PAGE if number else limit + 1
+        page = approvals.listing(
+            connection, states=wanted.states, job=wanted.job, environments=environments, before=before, limit=size
+        )
+        for approval in page:
+            if len(seen) == limit:
+                return seen, seen[-1].id
+            before = approval.id
+            if caller.may("read", approval.job, approval.environment):
+                seen.append(approval)
+        if len(page) < size:
+            return seen, None
+    return seen, before
+
+
+def _environments(caller: Caller, wanted: str | None) -> set[str] | None:
+    """Where to look; None: everywhere. A person of one team does not wade through the requests of all the others."""
+    named = {name for grant in caller.grants if grant.verb == "read" for name in grant.environments}
+    readable = None if EVERYTHING in named else named
+    if wanted is None:
+        return readable
+    return {wanted} if readable is None else {wanted} & readable
+
+
+def visible_approval(connection: Connection, caller: Caller, approval_id: str) -> Approval:
+    approval = approvals.get(connection, approval_id)
+    if approval is None or not caller.may("read", approval.job, approval.environment):
+        raise no_approval(approval_id)
+    return approval
+
+
+def visible_plan(connection: Connection, caller: Caller, digest: str) -> PlanRow:
+    plan = plans.get(connection, digest)
+    if plan is None or not caller.may("read", plan.job, plan.environment):
+        raise NotFound(f"no plan {digest[:64]!r}", code="unknown_plan")
+    return plan
+
+
+def no_approval(approval_id: str) -> NotFound:
+    return NotFound(f"no approval {approval_id[:64]!r}", code="unknown_approval")
 
 
 def visible_batches(

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 
 from tasks.ask import GATE_ONLY
-from worker.api.dossiers import Dossier, dossier, dossier_shown
 from worker.cli.carried import show_carried
 from worker.cli.opening import shift
 from worker.cli.printing import clock, say, show_facts, show_json, show_table
 from worker.cli.refusals import Refusal
 from worker.cli.work import TAIL
 from worker.flow import Shift
+from worker.flow.dossiers import Dossier, dossier, dossier_shown
 from worker.flow.errors import NotFound
 from worker.flow.shown import shown
 from worker.ledger import approvals

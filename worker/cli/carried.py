@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from tasks.model import Json
-from worker.api.carried import Carried, carried
 from worker.cli.printing import say, show_table
 from worker.flow import Shift
+from worker.flow.carried import Carried, carried
 from worker.flow.shown import jsonable, shown
 from worker.records import Run, RunState
 from worker.redaction import PROCESS

@@ -4,9 +4,9 @@ import json
 from typing import Any
 
 from tasks.job import Job
-from worker.api.jobs import job_shown
 from worker.cli.opening import loaded
 from worker.cli.printing import show_json, show_table
+from worker.flow.shown import job_shown
 from worker.wiring import House
 
 _OPTIONS = frozenset({"entries", "targets"})

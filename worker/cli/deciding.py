@@ -7,7 +7,6 @@ from pathlib import Path
 import typer
 
 from tasks.ask import GATE_ONLY
-from worker.api.dossiers import Dossier, dossier_shown
 from worker.cli.asked import SHOWN_DIGEST, approval_named, dossier_of, show_request
 from worker.cli.following import follow
 from worker.cli.opening import actor, shift
@@ -17,6 +16,7 @@ from worker.flow import Shift, deciding
 from worker.flow.api_tokens import person_of
 from worker.flow.authorizing import why_not
 from worker.flow.deciding import Statement
+from worker.flow.dossiers import Dossier, dossier_shown
 from worker.flow.errors import Refused
 from worker.ledger import revisions
 from worker.records import Approval, ApprovalState, Choice, Via

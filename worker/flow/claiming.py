@@ -9,7 +9,7 @@ from sqlalchemy.exc import DBAPIError
 
 from worker.flow.pulse import Watch
 from worker.flow.shift import Shift
-from worker.ledger import approvals, audit_rows, effects, keepings, outbox, revisions, runs, slots, turns
+from worker.ledger import approvals, audit_rows, effects, keepings, leases, outbox, revisions, runs, slots, turns
 from worker.records import ActorKind, AuditEntry, Run, RunKind, RunState, Topic
 
 log = structlog.get_logger("nightshift.flow")
@@ -49,14 +49,14 @@ def _take(shift: Shift, run_id: str, job_name: str, worker: str, kind: RunKind) 
     except DBAPIError:
         # The commit may have been applied all the same: the row tells.
         with shift.ledger.read() as connection:
-            return runs.held_by(connection, run_id, owner)
+            return leases.held_by(connection, run_id, owner)
 
 
 def release(shift: Shift, run: Run, watch: Watch, reason: str, *, pause: timedelta = timedelta(0)) -> None:
     """running → queued at a boundary, and rung again for another worker, or for later."""
     now = shift.clock()
     with shift.ledger.transaction() as tx:
-        if not runs.release(tx, run):
+        if not leases.release(tx, run):
             return
         keepings.add_lines(tx, run.id, run.fence, watch.last_lines(now))
         facts = {"fence": run.fence, "reason": reason}

@@ -7,28 +7,26 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection
 
 from worker.flow import asking
+from worker.flow.alone import queue_alone
 from worker.flow.answers import answered
 from worker.flow.authorizing import authorize, identity_of, still_entitled
 from worker.flow.errors import Invalid, NotFound, Refused
 from worker.flow.outcome import close_if_last
 from worker.flow.shift import Estate, Shift
-from worker.ledger import approvals, batches, gates, links, outbox, plans, revisions, runs
+from worker.ledger import approvals, gates, links, outbox, plans, revisions, runs
 from worker.ledger.rows import new_id
 from worker.records import (
     Actor,
     ActorKind,
     Approval,
     ApprovalState,
-    Batch,
     Choice,
     Decision,
     EventKind,
     LinkPurpose,
     Run,
     RunKind,
-    RunState,
     Topic,
-    Trigger,
     Via,
 )
 
@@ -88,9 +86,7 @@ def revoke(shift: Shift, approval_id: str, actor: Actor, reason: str) -> Approva
     _require(reason)
     now = shift.clock()
     with shift.ledger.transaction() as tx:
-        held = approvals.hold(tx, approval_id)
-        if held is None:
-            raise NotFound(f"no approval {approval_id}")
+        held = _held(tx, approval_id)
         if not asking.close(tx, held, ApprovalState.REVOKED, by=str(actor), reason=reason, now=now):
             raise Refused(f"approval {approval_id} has ended already: {held.state}", code="not_pending")
         _stop(shift, tx, held, actor, reason)
@@ -101,57 +97,12 @@ def dismiss(shift: Shift, approval_id: str, actor: Actor, reason: str) -> Approv
     """Put away what mode `propose` shows; the same is not shown again for `ask_again_after`."""
     _require(reason)
     with shift.ledger.transaction() as tx:
-        held = approvals.hold(tx, approval_id)
-        if held is None:
-            raise NotFound(f"no approval {approval_id}")
+        held = _held(tx, approval_id)
         if held.mode != "propose" or held.state is not ApprovalState.PENDING:
             told = f"approval {approval_id} is {held.state} in mode {held.mode}: only a pending proposal is dismissed"
             raise Refused(told, code="not_pending")
         asking.close(tx, held, ApprovalState.DENIED, by=str(actor), reason=reason, now=shift.clock())
         return _found(tx, approval_id)
-
-
-def expire_due(shift: Shift) -> int:
-    """Pending requests whose time is over: that means no. Returns how many."""
-    now = shift.clock()
-    with shift.ledger.read() as connection:
-        over, _ = approvals.due(connection, now)
-    for approval in over:
-        with shift.ledger.transaction() as tx:
-            held = approvals.hold(tx, approval.id)
-            if held is not None and held.state is ApprovalState.PENDING:
-                told = "nobody decided in time, which means no"
-                asking.close(tx, held, ApprovalState.EXPIRED, by="sweeper:sweeper", reason=told, now=now)
-    return len(over)
-
-
-def expire_unused(shift: Shift) -> int:
-    """Gates whose yes nobody used in time. Returns how many."""
-    now = shift.clock()
-    with shift.ledger.read() as connection:
-        unused = gates.unused(connection, now)
-    for approval in unused:
-        with shift.ledger.transaction() as tx:
-            held = approvals.hold(tx, approval.id)
-            if held is not None and held.state is ApprovalState.APPROVED:
-                told = "nobody used the yes in time"
-                asking.close(tx, held, ApprovalState.EXPIRED, by="sweeper:sweeper", reason=told, now=now)
-    return len(unused)
-
-
-def remind_due(shift: Shift) -> int:
-    """Tell the deciders of requests that expire soon, once. Returns how many requests."""
-    now = shift.clock()
-    with shift.ledger.read() as connection:
-        _, soon = approvals.due(connection, now)
-    for approval in soon:
-        with shift.ledger.transaction() as tx:
-            held = approvals.hold(tx, approval.id)
-            if held is not None and held.state is ApprovalState.PENDING and held.remind_at == approval.remind_at:
-                approvals.change(tx, held.id, from_states=(ApprovalState.PENDING,), remind_at=None)
-                asking.note(tx, now, "sweeper:sweeper", "approval.reminded", held)
-                asking.tell(tx, held.id, "approval_reminder", now)
-    return len(soon)
 
 
 def _refuse(shift: Shift, connection: Connection, approval: Approval | None, said: Statement) -> None:
@@ -240,46 +191,12 @@ _PAST = {Choice.APPROVE: "approved", Choice.DENY: "denied"}
 
 
 def _queue(shift: Shift, tx: Connection, held: Approval, said_yes: Sequence[Decision]) -> Run:
-    """The one run of this approval, in a batch of its own, with its bell."""
+    """The one run of this approval, with its bell."""
     plan = plans.get(tx, held.digest)
     assert plan is not None
-    now, state = shift.clock(), revisions.state(tx)
-    batch = Batch(
-        id=new_id(),
-        trigger=Trigger.APPROVAL,
-        requested_by=f"{ActorKind.PERSON}:{', '.join(one.person for one in said_yes)}",
-        total=1,
-        remaining=1,
-        entries_expected=1,
-        revision=state.revision,
-        epoch=state.epoch,
-        note=f"approval {held.id}",
-        created_at=now,
-    )
-    run = Run(
-        id=new_id(),
-        batch_id=batch.id,
-        position=0,
-        item=0,
-        job=held.job,
-        kind=RunKind.EFFECT,
-        parent_id=held.run_id,
-        approval_id=held.id,
-        plan=held.digest,
-        subject=held.subject,
-        trigger=Trigger.APPROVAL,
-        environment=held.environment,
-        owner=held.owner,
-        labels=held.labels,
-        params=plan.params,
-        state=RunState.QUEUED,
-        entries_expected=1,
-        revision=state.revision,
-        epoch=state.epoch,
-        created_at=now,
-    )
-    batches.insert_batch(tx, batch)
-    runs.insert_runs(tx, [run])
+    now, by = shift.clock(), f"{ActorKind.PERSON}:{', '.join(one.person for one in said_yes)}"
+    note = f"approval {held.id}"
+    run = queue_alone(tx, held, kind=RunKind.EFFECT, parent_id=held.run_id, params=plan.params, by=by, note=note, now=now)
     outbox.put_many(tx, Topic.BELL, [run.id], at=now, not_before=now + shift.pace.first_ring_again, attempts=1)
     return run
 
@@ -293,6 +210,13 @@ def _stop(shift: Shift, tx: Connection, held: Approval, actor: Actor, reason: st
         close_if_last(tx, run, shift.clock())
     elif run is not None:
         runs.request_cancel(tx, run.id, by=str(actor))
+
+
+def _held(tx: Connection, approval_id: str) -> Approval:
+    held = approvals.hold(tx, approval_id)
+    if held is None:
+        raise NotFound(f"no approval {approval_id}")
+    return held
 
 
 def _found(tx: Connection, approval_id: str) -> Approval:

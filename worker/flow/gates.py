@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection
@@ -23,6 +23,8 @@ from worker.records import Actor, Approval, ApprovalState, AskedHow, Gate, Ledge
 
 MOST_WAITING = 50
 """Questions of one token's family that may wait at a time."""
+MOST_AN_HOUR = 100
+"""Those that took the place of others, too: each is mail to everybody who may decide."""
 
 Permit = Callable[[str], None]
 """`permit(environment)` raises `Forbidden` unless the actor may ask there."""
@@ -138,8 +140,12 @@ def _refuse_a_flood(shift: Shift, asked: Asking) -> None:
         if asked.idempotency_key is not None and batches.by_idempotency_key(connection, asked.family, asked.idempotency_key):
             return
         waiting = gates.waiting_of(connection, JOB.name, asked.family)
+        lately = gates.asked_since(connection, JOB.name, asked.family, shift.clock() - timedelta(hours=1))
     if waiting >= MOST_WAITING:
         told = f"{waiting} questions of this token wait, at most {MOST_WAITING} may: ask one question about many things"
+        raise Refused(told, code="too_many_questions")
+    if lately >= MOST_AN_HOUR:
+        told = f"this token asked {lately} questions within an hour, at most {MOST_AN_HOUR} may: is a loop asking them?"
         raise Refused(told, code="too_many_questions")
 
 
@@ -164,6 +170,9 @@ def _why_not(
 def _not_any_more(shift: Shift, tx: Connection, held: Approval, state: LedgerState, now: datetime) -> FlowError | None:
     """Brakes, and everything that the yes rests on, looked at again."""
     estate = shift.estate()
+    if held.epoch != state.epoch:
+        # It may have been used after the backup that was restored, and counts once.
+        return Refused("the yes was given before the ledger was restored: ask again", code="before_a_restore")
     if state.killed or state.frozen_by is not None:
         return Refused(f"everything is {'stopped' if state.killed else 'frozen'}: {state.frozen_reason}", code="frozen")
     if (window := estate.policy.frozen(held.environment, now)) is not None:

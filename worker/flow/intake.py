@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from tasks.context import Entry
 from tasks.job import Job
 from worker.flow.errors import Invalid, KeyConflict, NotFound
-from worker.flow.looking import select
+from worker.flow.selecting import select
 from worker.flow.shift import Estate, Shift
 from worker.ledger import audit_rows, batches, outbox, revisions, runs, turns
 from worker.ledger.rows import new_id
@@ -192,7 +192,8 @@ def _same_key(shift: Shift, request: Request) -> Enqueued | None:
         if batch.request_digest != request.digest():
             message = (
                 f"idempotency key {request.idempotency_key!r} was used at {batch.created_at:%Y-%m-%d %H:%M} UTC for another "
-                f"body: then SHA-256 {batch.request_digest}, now {request.digest()}; use a new key for new work"
+                f"body: then SHA-256 {batch.request_digest}, now {request.digest()}; use a new key for new work. An n8n with "
+                "a new database counts its executions from 1 again: give it a fresh token (`nightshift n8n build --token`)"
             )
             raise KeyConflict(message, field="idempotency_key")
         return Enqueued(batch, runs.of_batch(connection, batch.id), joined=True)

@@ -9,7 +9,7 @@ from worker.flow.claiming import ring_next
 from worker.flow.liveness import alive, told
 from worker.flow.outcome import close_if_last
 from worker.flow.shift import Shift
-from worker.ledger import approvals, audit_rows, effects, outbox, runs
+from worker.ledger import approvals, audit_rows, effects, leases, outbox, runs
 from worker.records import Actor, ActorKind, ApprovalState, AuditEntry, Effect, EffectOutcome, Run, RunState, Topic
 
 _SWEEPER = str(Actor(ActorKind.SWEEPER, "sweeper"))
@@ -34,7 +34,7 @@ def take_over(shift: Shift, run: Run, seen_for: timedelta = timedelta(0)) -> Run
         if effects.of_run(tx, run.id) != begun:
             return None
         state, reason, summary = fate
-        if not runs.take_lost(tx, run, state=state, reason=reason, summary=summary):
+        if not leases.take_lost(tx, run, state=state, reason=reason, summary=summary):
             return None
         uncertain = [effect.step for effect in begun if effect.outcome is None]
         facts = {"fence": run.fence, "attempt": run.attempts, "worker": run.worker, "reason": reason, "uncertain": uncertain}

@@ -18,13 +18,14 @@ from worker.flow import asking
 from worker.flow.desk import Desk
 from worker.flow.errors import LeaseLost
 from worker.flow.events import News, emit
-from worker.flow.looking import NOT_LOOKED_AT, Report, Selection
+from worker.flow.looking import NOT_LOOKED_AT, Report
 from worker.flow.masking import masked_text
 from worker.flow.merging import Merge, merge
 from worker.flow.pulse import Watch
+from worker.flow.selecting import Selection
 from worker.flow.shift import Shift
 from worker.flow.shown import shown
-from worker.ledger import audit_rows, findings, keepings, outbox, runs, turns
+from worker.ledger import audit_rows, findings, keepings, leases, outbox, runs, turns
 from worker.ledger.rows import new_id
 from worker.records import ActorKind, AuditEntry, Batch, EventKind, FindingRow, Run, RunState, Topic, Verdict
 
@@ -186,12 +187,12 @@ def _finished(tx: Connection, run: Run) -> News:
 
 
 def _finish(tx: Connection, run: Run, outcome: Outcome, counts: dict[str, int], watch: Watch) -> None:
-    mine = runs.finish(tx, run, **_said(outcome, counts, watch))
+    mine = leases.finish(tx, run, **_said(outcome, counts, watch))
     if not mine:
         raise LeaseLost(f"run {run.id}: the lease of fence {run.fence} is over; its outcome is not written")
 
 
-def _said(outcome: Outcome, counts: Mapping[str, int], watch: Watch) -> runs.Finish:
+def _said(outcome: Outcome, counts: Mapping[str, int], watch: Watch) -> leases.Finish:
     return {
         "state": outcome.state,
         "verdict": outcome.verdict,
@@ -206,7 +207,7 @@ def commit_once(
     shift: Shift,
     run: Run,
     write: Callable[[Connection], None],
-    committed: Callable[[Connection, Run], bool] = runs.finished_by,
+    committed: Callable[[Connection, Run], bool] = leases.finished_by,
     *,
     gives_up: bool = True,
 ) -> None:

@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from tasks.model import Json
 from worker.flow.masking import masked_text
 from worker.flow.shift import Shift
-from worker.ledger import keepings, revisions, runs
+from worker.ledger import keepings, leases, revisions
 from worker.ledger.keepings import Line
 from worker.records import Run, RunKind
 
@@ -156,7 +156,7 @@ def beat(watch: Watch) -> None:
     try:
         with watch.shift.ledger.transaction() as tx:
             lease = watch.shift.pace.lease.total_seconds()
-            held, cancelled_by = runs.extend(tx, watch.run, lease_seconds=lease, progress=watch.progress)
+            held, cancelled_by = leases.extend(tx, watch.run, lease_seconds=lease, progress=watch.progress)
             killed = watch.run.kind is RunKind.EFFECT and revisions.state(tx).killed
             if held:
                 keepings.add_lines(tx, watch.run.id, watch.run.fence, pending)

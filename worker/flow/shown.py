@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 from enum import Enum
 from typing import Any
 
+from tasks.job import Job
 from tasks.model import Json
 
 HIDDEN = frozenset({
@@ -18,6 +19,20 @@ HIDDEN = frozenset({
 def shown(record: Any) -> dict[str, Json]:  # noqa: ANN401 - any dataclass
     """A record as JSON: enums by value, instants in ISO 8601 with Z, hidden members left out."""
     return {f.name: jsonable(getattr(record, f.name)) for f in fields(record) if f.name not in HIDDEN}
+
+
+def job_shown(job: Job[Any]) -> dict[str, Any]:
+    """The job with the JSON Schemas of its parameters and of an entry of its estate table."""
+    return {
+        "name": job.name,
+        "summary": job.summary,
+        "params": job.params.model_json_schema(),
+        "entry": job.entry.model_json_schema() if job.entry else None,
+        "entries_per_run": job.entries_per_run,
+        "time_limit_seconds": job.time_limit.total_seconds(),
+        "ad_hoc": job.ad_hoc,
+        "examples": dict(job.examples),
+    }
 
 
 def jsonable(value: object) -> Json:  # noqa: PLR0911 - one return per kind

@@ -45,7 +45,9 @@ def undo(shift: Shift, run_id: str, actor: Actor, reason: str) -> Approval:
     proposal = _proposal(shift, estate, done)
     now = shift.clock()
     with shift.ledger.transaction() as tx:
-        wanted = replace(proposal, requesters=asking.people_behind(tx, str(actor)))
+        # A canvas that names people must not be able to take the decision from them, one after the other.
+        joins = approvals.hold_pending(tx, done.run.job, done.row.subject, CAUSE) is not None
+        wanted = replace(proposal, requesters=asking.people_behind(tx, str(actor), proven=joins))
         [asked] = asking.ask(tx, estate, done.run, [wanted], now)
         if asked in _NOT_ASKED:
             raise Refused(f"run {run_id} is not asked to be taken back: {_NOT_ASKED[asked]}", code="not_asked")

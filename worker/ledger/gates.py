@@ -80,6 +80,13 @@ def waiting_of(connection: Connection, job: str, family: str) -> int:
     return int(connection.execute(asked).scalar_one()) + int(connection.execute(coming).scalar_one())
 
 
+def asked_since(connection: Connection, job: str, family: str, since: datetime) -> int:
+    """Questions of this family, whatever became of them."""
+    asked = select(func.count()).select_from(RUNS).join(BATCHES, BATCHES.c.id == RUNS.c.batch_id)
+    mine = (BATCHES.c.family == family, RUNS.c.job == job, RUNS.c.created_at >= since)
+    return int(connection.execute(asked.where(*mine)).scalar_one())
+
+
 def to_call_back(connection: Connection, approval_id: str) -> list[str]:
     """Ids of ended batches that asked this question and want to be called back with the answer."""
     asked = select(RUNS.c.batch_id).join(RUN_APPROVALS, RUN_APPROVALS.c.run_id == RUNS.c.id)

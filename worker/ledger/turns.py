@@ -27,7 +27,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql
 
-from worker.ledger import audit_rows, batches, gates, outbox, runs
+from worker.ledger import audit_rows, batches, gates, leases, outbox, runs
 from worker.ledger.gate_tables import SUBSCRIPTIONS
 from worker.ledger.rows import record
 from worker.ledger.tables import AUDIT, BATCHES, FINDINGS, OUTBOX, RUNS, STATE
@@ -97,7 +97,7 @@ def queue_one(tx: Connection, batch: Batch, run: Run, told: AuditEntry, *, again
     return row.epoch if row else None
 
 
-_CLAIMED = runs.CLAIM.cte("claimed")
+_CLAIMED = leases.CLAIM.cte("claimed")
 _STARTED = func.jsonb_build_object(
     "job", _CLAIMED.c.job, "fence", _CLAIMED.c.fence, "attempt", _CLAIMED.c.attempts, "revision", _CLAIMED.c.revision
 )
@@ -116,15 +116,15 @@ def take(
     at: datetime,
     memory_budget: int = 0,
 ) -> Run | None:
-    """See `runs.claim`; with its audit row."""
+    """See `leases.claim`; with its audit row."""
     actor = str(Actor(ActorKind.WORKER, worker))
     if tx.dialect.name == "postgresql":
-        values = runs.claim_values(
+        values = leases.claim_values(
             run_id, job=job, owner=owner, worker=worker, lease_seconds=lease_seconds, kinds=(kind,), memory_budget=memory_budget
         )
         row = tx.execute(_TAKE, {**values, "told_at": at, "told_by": actor}).first()
         return record(Run, row) if row else None
-    run = runs.claim(
+    run = leases.claim(
         tx,
         run_id,
         job=job,
@@ -148,7 +148,7 @@ _FOUND = exists().where(
 )
 # Who is told that a run has finished is for `flow` to say.
 _SUBSCRIBED = exists().where(SUBSCRIPTIONS.c.state == SubscriptionState.ACTIVE)
-_FINISH = runs.FINISH.where(~_FOUND, ~_SUBSCRIBED)
+_FINISH = leases.FINISH.where(~_FOUND, ~_SUBSCRIBED)
 _FINISHED = _FINISH.returning(RUNS.c.id, RUNS.c.batch_id, RUNS.c.ended_at).cte("finished")
 # A batch ends when the last of its runs does, once: its time says by which run.
 _LAST = and_(BATCHES.c.remaining <= 1, BATCHES.c.ended_at.is_(None))
@@ -189,12 +189,12 @@ _TOLD = (
 _END = select(_FINISHED.c.id).add_cte(_AUDITED, _TOLD)
 
 
-def end_quietly(tx: Connection, run: Run, entries: Collection[str], told: AuditEntry, said: runs.Finish) -> bool:
-    """See `runs.finish`, for a run whose `entries` have no finding that still stands; with its audit row and its batch.
+def end_quietly(tx: Connection, run: Run, entries: Collection[str], told: AuditEntry, said: leases.Finish) -> bool:
+    """See `leases.finish`, for a run whose `entries` have no finding that still stands; with its audit row and its batch.
 
     False: they have one, somebody subscribed to events, or the run is not ours any more; nothing was written.
     """
-    values = {**runs.finish_values(run, said), "entries": list(entries)}
+    values = {**leases.finish_values(run, said), "entries": list(entries)}
     if tx.dialect.name == "postgresql":
         audit = {"told_at": told.at, "told_by": told.actor, "told_verb": told.verb, "told_facts": dict(told.facts)}
         return tx.execute(_END, {**values, **audit}).first() is not None

@@ -3,10 +3,9 @@
 import json
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from time import monotonic
-from typing import Literal
 from urllib.parse import urlsplit
 
 import httpx
@@ -21,48 +20,17 @@ from worker.flow.shift import Shift
 from worker.flow.undelivered import tell_undelivered
 from worker.ledger import batches, outbox, runs, telling
 from worker.records import Batch, DeliveryState, OutboxRow, Topic
+from worker.relay.judging import Verdict, judge
+from worker.relay.trying import Tried
 from worker.tokens import KeysError
 
-Answer = Literal["delivered", "over", "again", "again_for_minutes", "undelivered"]
 ASK = JOB.name
 _TIMEOUT = httpx.Timeout(10.0)
 _JUDGED_BYTES = 2_000
 _READING_SECONDS = 5.0
 _AT_ONCE = 32
-_FIRST_PAUSE = timedelta(milliseconds=50)
-_LONGEST_PAUSE = timedelta(seconds=30)
-_GIVE_UP = timedelta(hours=24)
-_GIVE_UP_UNKNOWN = timedelta(minutes=5)
 
 log = structlog.get_logger("nightshift.callbacks")
-
-
-def judge(status: int, content_type: str, body: str) -> Answer:  # noqa: PLR0911 - a table
-    """What an answer to a callback means.
-
-    Of n8n's Wait node, as tried on 2.15: it refuses early and doubled callbacks in words, and answers 404 with a page
-    while it starts.
-    """
-    said = body.lower()
-    if 200 <= status < 300:  # noqa: PLR2004 - the class of success
-        return "delivered"
-    match status:
-        case 409 if "has finished already" in said:
-            return "over"
-        case 409 if "finished with error" in said:
-            return "undelivered"
-        case 404 if "json" in content_type and "no waiting webhook" in said:
-            return "over"
-        case 404 if "json" in content_type:
-            return "again_for_minutes"
-        case 401 | 403 | 410:
-            return "undelivered"
-        case 404 | 408 | 409 | 425 | 429:
-            return "again"
-        case _ if status >= 500:  # noqa: PLR2004
-            return "again"
-        case _:
-            return "undelivered"
 
 
 def _beginning(reply: httpx.Response) -> str:
@@ -90,7 +58,7 @@ class CallbackRelay:
         with self.shift.ledger.read() as connection:
             due = outbox.due(connection, Topic.CALLBACK, now, _AT_ONCE)
         ended = [state for state in self.pool.map(self._deliver, due) if state is not None]
-        if DeliveryState.FAILED in ended or any(row.payload for row in due):
+        if DeliveryState.FAILED in ended or any("resent" in row.payload for row in due):
             tell_undelivered(self.shift)
         return DeliveryState.SENT in ended
 
@@ -107,32 +75,31 @@ class CallbackRelay:
             delivery = telling.begin_delivery(
                 tx, message_id=batch.id, kind="callback", channel="callback", subject=batch.id, at=now
             )
-        answer, detail = self._post(batch)
-        state = self._note(row, batch, delivery.id, answer, detail)
+        state = self._note(row, batch, delivery.id, self._post(batch))
         return None if state is DeliveryState.SENDING else state
 
-    def _post(self, batch: Batch) -> tuple[Answer, str]:
+    def _post(self, batch: Batch) -> Verdict:
+        """Why it is so names the host and never the URL: whoever knows that can resume the workflow."""
         assert batch.callback is not None
         try:
             url = self.shift.keys.decrypt(batch.callback).decode()
             host = urlsplit(url).netloc.rpartition("@")[2]
         except KeysError as error:
-            return "undelivered", str(error)
+            return Verdict("undelivered", str(error))
         except ValueError:
-            return "undelivered", "the callback is not a URL that can be called"
+            return Verdict("undelivered", "the callback is not a URL that can be called")
         try:
             content = json.dumps(self.result(batch), ensure_ascii=False).encode("utf-8", "replace")
             with self.client.stream("POST", url, content=content, headers=self._headers(batch, content)) as reply:
                 said = _beginning(reply)
         except (httpx.InvalidURL, OverflowError):
-            return "undelivered", f"{host}: not a URL that can be called"
+            return Verdict("undelivered", f"{host}: not a URL that can be called")
         except ProviderError as error:
-            return "again", f"the secret of the setting callback_secret: {error}"
+            return Verdict("again", f"the secret of the setting callback_secret: {error}")
         except (httpx.HTTPError, ValueError) as error:
-            # Never the URL itself: whoever knows it can resume the workflow.
-            return "again", f"{host}: {type(error).__name__}"
-        answer = judge(reply.status_code, reply.headers.get("content-type", ""), said)
-        return answer, f"{host} answered {reply.status_code}"
+            return _unanswered(host, error)
+        verdict = judge(reply.status_code, reply.headers.get("content-type", ""), said)
+        return replace(verdict, why=": ".join(filter(None, (f"{host} answered {reply.status_code}", verdict.why))))
 
     def _headers(self, batch: Batch, content: bytes) -> Mapping[str, str]:
         """Signed as events are, once the setting `callback_secret` names a secret. Raises `ProviderError`."""
@@ -152,21 +119,23 @@ class CallbackRelay:
                 return {"type": "ask.answered", **gates.answer(connection, batch.id)}
             return {"type": "batch.ended", **batch_told(connection, batch)}
 
-    def _note(self, row: OutboxRow, batch: Batch, delivery_id: str, answer: Answer, detail: str) -> DeliveryState:
+    def _note(self, row: OutboxRow, batch: Batch, delivery_id: str, verdict: Verdict) -> DeliveryState:
         now = self.shift.clock()
-        waited = now - row.created_at
-        patience = _GIVE_UP_UNKNOWN if answer == "again_for_minutes" else _GIVE_UP
-        again = answer in ("again", "again_for_minutes") and waited < patience
-        state = (
-            DeliveryState.SENDING if again else DeliveryState.SENT if answer in ("delivered", "over") else DeliveryState.FAILED
-        )
+        so_far = Tried.read(row)
+        state = so_far.state(verdict, now)
         with self.shift.ledger.transaction() as tx:
-            telling.end_delivery(tx, delivery_id, state=state, detail=detail, at=now)
-            if again:
-                pause = min(_FIRST_PAUSE * 2 ** min(row.attempts, 12), _LONGEST_PAUSE)
-                outbox.try_again(tx, row.id, at=now + pause, error=detail)
+            telling.end_delivery(tx, delivery_id, state=state, detail=verdict.why, at=now)
+            if state is DeliveryState.SENDING:
+                at, payload = so_far.again(verdict, now)
+                outbox.try_again(tx, row.id, at=at, error=verdict.why, payload={**row.payload, **payload})
             else:
                 outbox.done(tx, [row.id])
         if state is DeliveryState.FAILED:
-            log.error("callback_undelivered", batch_id=batch.id, detail=detail)
+            log.error("callback_undelivered", batch_id=batch.id, detail=verdict.why)
         return state
+
+
+def _unanswered(host: str, error: Exception) -> Verdict:
+    if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
+        return Verdict("again", f"nobody listens at {host}, n8n is down or starting: {type(error).__name__}")
+    return Verdict("again", f"{host} gave no answer: {type(error).__name__}", doubtful=True)

@@ -28,19 +28,43 @@ class Commit:
 class Repository:
     """The git repository that holds a folder of workflows."""
 
-    def __init__(self, folder: Path) -> None:
-        """Raises `WorkflowError` if the folder is in none."""
+    def __init__(self, folder: Path, committer: str = "") -> None:
+        """As git's own settings say, or as `committer`, who has no address. Raises `WorkflowError` if the folder is in none."""
         self._folder = folder.resolve()
+        self._committer = _person("COMMITTER", committer, "") if committer else {}
         self.root = Path(self._git("rev-parse", "--show-toplevel").strip())
 
     def branch_exists(self, branch: str) -> bool:
         return self._git("for-each-ref", f"refs/heads/{branch}").strip() != ""
 
-    def committed(self, path: Path) -> str | None:
-        """The file's text in HEAD; None if it is not there."""
+    def tip(self, branch: str) -> str | None:
+        """The commit that a branch stands at."""
+        listed = self._git("for-each-ref", "--format=%(refname) %(objectname)", f"refs/heads/{branch}").splitlines()
+        return next((commit for name, _, commit in map(_parted, listed) if name == f"refs/heads/{branch}"), None)
+
+    def head(self) -> str:
+        """The commit that is checked out. Raises `WorkflowError` if there is none yet."""
+        return self._git("rev-parse", "--verify", "HEAD").strip()
+
+    def committed(self, path: Path, commit: str = "HEAD") -> str | None:
+        """The file's text in a commit; None if it is not there."""
         name = path.resolve().relative_to(self.root).as_posix()
-        listed = self._git("ls-tree", "HEAD", "--", str(path.resolve()))
-        return self._git("show", f"HEAD:{name}") if listed.strip() else None
+        listed = self._git("ls-tree", commit, "--", str(path.resolve()))
+        return self._git("show", f"{commit}:{name}") if listed.strip() else None
+
+    def committer(self, commit: str) -> str:
+        """Whoever made the commit, by name."""
+        return self._git("show", "--no-patch", "--format=%cn", commit).strip()
+
+    def merged(self, commit: str) -> bool:
+        """Whether HEAD has the commit."""
+        return self._git("rev-list", "--count", commit, "^HEAD").strip() == "0"
+
+    def drop_branch(self, branch: str, commit: str) -> None:
+        """Only while it stands at `commit`, and is checked out nowhere. Raises `WorkflowError`."""
+        if f"branch refs/heads/{branch}" in self._git("worktree", "list", "--porcelain").splitlines():
+            raise WorkflowError(f"branch {branch} is checked out: leave it first")
+        self._git("update-ref", "-d", f"refs/heads/{branch}", commit)
 
     def make_branch(self, branch: str, commits: list[Commit]) -> str:
         """Commits on top of HEAD under a new branch; returns the last one's id. Raises `WorkflowError`."""
@@ -56,10 +80,15 @@ class Repository:
                 name = commit.path.resolve().relative_to(self.root).as_posix()
                 self._git("update-index", "--add", "--cacheinfo", f"100644,{blob},{name}", environ=index)
                 tree = self._git("write-tree", environ=index).strip()
-                parent = self._git("commit-tree", tree, "-p", parent, environ=_author(commit), typed=commit.message).strip()
+                parent = self._git("commit-tree", tree, "-p", parent, environ=self._people(commit), typed=commit.message).strip()
         # Fails if somebody made the branch meanwhile.
         self._git("update-ref", f"refs/heads/{branch}", parent, "")
         return parent
+
+    def _people(self, commit: Commit) -> dict[str, str]:
+        """Who edited it, and who makes the commit; where either is unknown, whoever runs the command, as git's settings say."""
+        author = _person("AUTHOR", commit.author or self._committer.get("GIT_COMMITTER_NAME", ""), commit.email)
+        return {**self._committer, **author}
 
     def _git(self, *words: str, environ: Mapping[str, str] | None = None, typed: str | None = None) -> str:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("GIT_DIR")}
@@ -82,11 +111,22 @@ class Repository:
         return done.stdout
 
 
-def _author(commit: Commit) -> dict[str, str]:
-    """Who edited it; whoever runs the command is the committer, as git's own settings say."""
-    if not commit.author:
+def commit_of(folder: Path) -> str | None:
+    """The commit that is checked out where the folder lies; None if that is no git repository, or a new one."""
+    try:
+        return Repository(folder).head()
+    except WorkflowError:
+        return None
+
+
+def _parted(line: str) -> tuple[str, str, str]:
+    return line.partition(" ")
+
+
+def _person(role: str, name: str, email: str) -> dict[str, str]:
+    if not name:
         return {}
     # git takes neither line breaks nor angle brackets there, and n8n lets people call themselves anything.
-    name = re.sub(r"[<>\x00-\x1f]", " ", commit.author).strip() or "n8n"
-    email = re.sub(r"[<>\s\x00-\x1f]", "", commit.email) or "unknown@n8n.invalid"
-    return {"GIT_AUTHOR_NAME": name, "GIT_AUTHOR_EMAIL": email}
+    clean = re.sub(r"[<>\x00-\x1f]", " ", name).strip() or "n8n"
+    address = re.sub(r"[<>\s\x00-\x1f]", "", email) or "unknown@n8n.invalid"
+    return {f"GIT_{role}_NAME": clean, f"GIT_{role}_EMAIL": address}

@@ -18,6 +18,9 @@ TESTED_VERSIONS = ("2.15.1",)
 """Those that the whole of push was run against; on any other n8n we read and refuse to write."""
 _PAGE = 250
 """The most that n8n gives at once; 251 is refused."""
+_MOST_PAGES = 400
+MOST_BYTES = 64 * 1024 * 1024
+"""Of one answer: 250 workflows of 250 kB each, which nobody draws."""
 _TIMEOUT = httpx.Timeout(30, connect=5)
 _RELEASE = re.compile(r'name="n8n:config:sentry"\s+content="([A-Za-z0-9+/=]+)"')
 
@@ -58,6 +61,13 @@ class N8nApi:
         except (ValueError, AttributeError):
             return None
         return release.removeprefix("n8n@") or None
+
+    def in_production(self) -> bool:
+        """Whether it keeps stack traces to itself, as callers of its webhooks see it. Asks for a webhook that nobody has."""
+        answer = self._send("GET", "/webhook/nightshift-doctor-asks-for-nothing", None)
+        if answer.status_code != httpx.codes.NOT_FOUND or not _said(answer):
+            raise N8nAway(f"what answers at {self.url}/webhook is not n8n, or it is starting ({answer.status_code})")
+        return "stacktrace" not in answer.json()
 
     def workflows(self) -> list[dict[str, Any]]:
         """All of them, drafts and published versions."""
@@ -119,7 +129,7 @@ class N8nApi:
     def _all(self, path: str, scope: str) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = []
         cursor = ""
-        while True:
+        for _ in range(_MOST_PAGES):
             page = self._object("GET", f"{path}?limit={_PAGE}" + (f"&cursor={quote(cursor)}" if cursor else ""), scope)
             if not isinstance(page.get("data"), list):
                 raise self._strange(path)
@@ -127,6 +137,7 @@ class N8nApi:
             cursor = page.get("nextCursor") or ""
             if not cursor:
                 return rows
+        raise N8nError(f"n8n at {self.url} gives {path[1:]} in more than {_MOST_PAGES} pages of {_PAGE}: that has no end")
 
     def _object(self, method: str, path: str, scope: str, body: object = None) -> dict[str, Any]:
         answer = self._call(method, path, scope, body)
@@ -139,17 +150,28 @@ class N8nApi:
         if answer.is_success:
             try:
                 return answer.json() if answer.content else None
-            except ValueError:
+            except (ValueError, RecursionError):
                 raise self._strange(path) from None
         raise self._refusal(answer, method, path.partition("?")[0], scope)
 
     def _send(self, method: str, path: str, body: object) -> httpx.Response:
         try:
-            return self._http.request(method, path, json=body)
+            with self._http.stream(method, path, json=body) as answer:
+                content = self._measured(answer, f"{method} {path}")
         except httpx.TimeoutException:
             raise N8nAway(f"n8n at {self.url} took longer than {_TIMEOUT.read:.0f} s to answer {method} {path}") from None
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             raise N8nAway(f"n8n at {self.url} does not answer: {error}; is it running, and is the address right?") from None
+        told = {name: answer.headers[name] for name in ("content-type", "location") if name in answer.headers}
+        return httpx.Response(answer.status_code, headers=told, content=content)
+
+    def _measured(self, answer: httpx.Response, what: str) -> bytes:
+        content = bytearray()
+        for piece in answer.iter_bytes():
+            content += piece
+            if len(content) > MOST_BYTES:
+                raise N8nError(f"n8n at {self.url} answers {what} with more than {MOST_BYTES // 2**20} MiB: we read no further")
+        return bytes(content)
 
     def _refusal(self, answer: httpx.Response, method: str, path: str, scope: str) -> N8nError:
         what, said = f"{method} {path}", _said(answer)

@@ -20,10 +20,21 @@ _CALLED = ("webhook", "formTrigger", "wait")
 SCRIPT = """#!/bin/sh
 # Imports and publishes what lies beside it into an n8n that does not run. Safe to repeat; takes effect at n8n's next start.
 # N8N: the command (default: n8n). N8N_USER_FOLDER and N8N_ENCRYPTION_KEY must be those that n8n will be started with.
+# --once: nothing, if that n8n has had it; what people change on the canvas later stays. For an init container.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
 n8n=${N8N:-n8n}
+had=
+if [ "${1:-}" = --once ]; then
+  had=${N8N_USER_FOLDER:-$HOME}/.n8n/nightshift-first-boot
+  [ ! -e "$had" ] || exit 0
+  if [ -e "$here/used" ]; then
+    # Executions count from 1 again in the new database: the old token's idempotency keys would answer for them.
+    echo "$here: its token has served another database of n8n. Empty this folder, and build anew with --token." >&2
+    exit 1
+  fi
+fi
 filled=$(mktemp)
 trap 'rm -f "$filled"' EXIT INT TERM
 node "$here/fill-in.mjs" "$here" "$filled"
@@ -31,8 +42,12 @@ $n8n import:credentials --input="$filled"
 rm -f "$filled"
 $n8n import:workflow --separate --input="$here/workflows"
 while read -r id; do
-  $n8n publish:workflow --id="$id"
+  $n8n publish:workflow --id="$id" </dev/null
 done <"$here/publish.txt"
+if [ -n "$had" ]; then
+  : >"$here/used"
+  : >"$had"
+fi
 """
 FILL_IN = """// credentials.json and secrets/ to one file for `n8n import:credentials`; the caller deletes it.
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';

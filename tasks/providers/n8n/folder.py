@@ -153,6 +153,8 @@ def _json(path: Path, text: str) -> dict[str, Any]:
         found = json.loads(text, object_pairs_hook=_no_key_twice)
     except ValueError as error:
         raise WorkflowError(f"{path}: not JSON: {error}") from error
+    except RecursionError as error:
+        raise WorkflowError(f"{path}: something in it is nested too deep") from error
     if isinstance(found, list):
         raise WorkflowError(f"{path}: holds a list of {len(found)}; export one file each: `n8n export:workflow --separate`")
     if not isinstance(found, dict):

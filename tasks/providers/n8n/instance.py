@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tasks.providers.n8n.api import Credential, N8nApi
+from tasks.providers.n8n.errors import N8nError
 from tasks.providers.n8n.node_types import NodeTypes
 from tasks.providers.n8n.reading import Names, read_workflow
 from tasks.providers.n8n.workflow import Workflow
@@ -58,7 +59,16 @@ class Instance:
 
 
 def look(api: N8nApi, types: NodeTypes | None = None) -> Instance:
-    """Four calls for everything, one more for each 250 workflows, and for each draft that nobody published."""
+    """Four calls for everything, one more for each 250 workflows, and for each draft that nobody published. Raises `N8nError`."""
+    try:
+        return _look(api, types)
+    # An n8n of another time may shape its answers otherwise, anywhere in them.
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        told = f"{type(error).__name__}: {error}"[:200]
+        raise N8nError(f"n8n at {api.url} answers in a form that we do not know ({told}): is its version tested?") from error
+
+
+def _look(api: N8nApi, types: NodeTypes | None) -> Instance:
     version = api.version()
     credentials = api.credentials()
     raws = [raw for raw in api.workflows() if not raw.get("isArchived")]

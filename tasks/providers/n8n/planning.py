@@ -12,7 +12,8 @@ from tasks.providers.n8n.folder import Folder, Seen, order
 from tasks.providers.n8n.instance import Held, Instance, two_of_a_name
 from tasks.providers.n8n.workflow import REFERENCE, Workflow
 
-Action = Literal["create", "update", "publish", "unpublish", "same", "archive"]
+Action = Literal["create", "update", "publish", "unpublish", "same", "archive", "part"]
+"""`part`: the draft and what is published become two different things."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,15 @@ class Write:
     held: Held | None = None
     changes: tuple[Change, ...] = ()
     """From what n8n holds to the file."""
+    live: Workflow | None = None
+    """Of `part`: what is to be published beside the draft `workflow`; None: nothing."""
+
+    @property
+    def to_run(self) -> Workflow | None:
+        """What production is to run; None: nothing."""
+        if self.action == "part":
+            return self.live
+        return self.workflow if self.workflow.to_publish else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from tasks.providers.n8n.folder import Seen
 from tasks.providers.n8n.instance import Held, Instance, look
 from tasks.providers.n8n.node_types import NodeTypes
 from tasks.providers.n8n.planning import PushPlan, Write
+from tasks.providers.n8n.workflow import Workflow
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +72,34 @@ class _Push:
         self._unchanged(held)
         # Remembered before the call: one that fails may have been carried out all the same.
         self.undo.append(_Undo(write.slug, lambda: self._restore(held)))
+        if write.action == "part":
+            self._part(write, held)
+            return
         if write.action == "update":
-            body = bind(write.workflow, self._bound, held.raw.get("settings") or {})
-            self._written[held.id] = str(self._api.update(held.id, body)["versionId"])
+            self._update(held, write.workflow)
         self._tag(write, held.id)
         if write.workflow.to_publish:
             self._publish(held.id)
         elif held.published is not None:
             self._api.unpublish(held.id)
+
+    def _part(self, write: Write, held: Held) -> None:
+        """An update publishes at once what is published: the draft must not be, so what is to run goes first."""
+        live, version = write.live, held.published_version_id
+        if held.published is not None:
+            self._api.unpublish(held.id)
+        if live is not None and (held.published is None or differences(held.published, live)):
+            version = self._update(held, live)
+        self._update(held, write.workflow)
+        self._tag(write, held.id)
+        if live is not None:
+            self._api.publish(held.id, version)
+
+    def _update(self, held: Held, workflow: Workflow) -> str:
+        """The new version."""
+        body = bind(workflow, self._bound, held.raw.get("settings") or {})
+        self._written[held.id] = version = str(self._api.update(held.id, body)["versionId"])
+        return version
 
     def _publish(self, workflow_id: str) -> None:
         now = self._api.workflow(workflow_id)
@@ -155,14 +176,17 @@ def _verify(plan: PushPlan, after: Instance) -> None:
 def _amiss(write: Write, found: tuple[Held, ...]) -> str:
     if len(found) != 1:
         return f"n8n has {len(found)} of this name"
-    held, wanted = found[0], write.workflow
-    for side, what in ((held.draft, "draft"), (held.published, "published version")):
-        if side is not None and wanted.to_publish | (what == "draft"):
+    held = found[0]
+    for side, wanted, what in (
+        (held.draft, write.workflow, "draft"),
+        (held.published, write.to_run, "published version"),
+    ):
+        if side is not None and wanted is not None:
             other = differences(replace(side, published=wanted.published), wanted)
             if other:
-                return f"the {what} differs from the file: {other[0].where}"
-    if wanted.to_publish != (held.published is not None):
-        return "it is not published" if wanted.to_publish else "it is still published"
+                return f"the {what} differs from what was to be written: {other[0].where}"
+    if (write.to_run is None) != (held.published is None):
+        return "it is still published" if write.to_run is None else "it is not published"
     return ""
 
 

@@ -54,6 +54,22 @@ def read_workflow(raw: object, *, where: str, names: Names = NO_NAMES, types: No
     for key, kind, told in (("name", str, "text"), ("nodes", list, "a list"), ("connections", dict, "an object")):
         if not isinstance(raw.get(key), kind) or raw[key] == "":
             raise WorkflowError(f"{where}: not a workflow: `{key}` must be {told}")
+    _refuse_other_forms(raw, where)
+    try:
+        return _read(raw, where, names, types)
+    except RecursionError as error:
+        raise WorkflowError(f"{where}: something in it is nested too deep") from error
+
+
+def _refuse_other_forms(raw: Mapping[str, Any], where: str) -> None:
+    if not isinstance(raw.get("settings") or {}, Mapping):
+        raise WorkflowError(f"{where}: `settings` must be an object")
+    tags = raw.get("tags") or []
+    if not isinstance(tags, list) or any(isinstance(tag, Mapping) and "name" not in tag for tag in tags):
+        raise WorkflowError(f"{where}: `tags` must be a list of names, or of objects with a `name`")
+
+
+def _read(raw: Mapping[str, Any], where: str, names: Names, types: NodeTypes | None) -> Workflow:
     name = str(raw["name"])
     nodes = tuple(_node(each, f"{where}: node {number}", slug(name), names, types) for number, each in enumerate(raw["nodes"], 1))
     settings = _settings(raw.get("settings") or {}, names)
@@ -87,6 +103,8 @@ def _node(raw: object, where: str, workflow: str, names: Names, types: NodeTypes
     parameters = raw.get("parameters") or {}
     if not isinstance(parameters, Mapping):
         raise WorkflowError(f"{where} ({name}): `parameters` must be an object")
+    if not isinstance(raw.get("credentials") or {}, Mapping):
+        raise WorkflowError(f"{where} ({name}): `credentials` must be an object")
     known = types.find(kind, version) if types else None
     parameters = known.without_defaults(parameters) if known else parameters
     return Node(

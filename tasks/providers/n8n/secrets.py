@@ -28,6 +28,13 @@ def secrets_in(text: str) -> Iterator[str]:
         yield f"{found[0][:6]}…"
 
 
+def why_not_in_git(slug: str, text: str) -> str | None:
+    """Why this text of a workflow is not committed; None: nothing in it looks like a secret."""
+    found = ", ".join(sorted(set(secrets_in(text))))
+    told = f"{slug}: a node holds what looks like a secret ({found}): git keeps it for ever; use a credential"
+    return told if found else None
+
+
 def masked(text: str) -> str:
     """`text` with each find replaced."""
     return _SECRET.sub(MASK, text)

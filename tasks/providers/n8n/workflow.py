@@ -1,6 +1,8 @@
 """A workflow as git keeps it: what a run depends on and what a person drew, nothing that belongs to one n8n."""
 
+import hashlib
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -13,12 +15,19 @@ ERROR_TRIGGER = "n8n-nodes-base.errorTrigger"
 SUB_WORKFLOW_TRIGGER = "n8n-nodes-base.executeWorkflowTrigger"
 # Start a workflow only by a click in the editor, so that there is nothing to publish.
 _BY_HAND = frozenset({"manualTrigger", "evaluationTrigger", "manualChatTrigger"})
+_LONGEST = 200
+"""Bytes of a slug: file systems take 255 for a name, and ours ends in more than `.json` while it is written."""
 _STARTS = frozenset({"webhook", "start", "cron", "interval"})
 
 
 def slug(name: str) -> str:
     """The file name of a workflow, without `.json`, and what others refer to it by."""
-    return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
+    words = re.sub(r"[\W_]+", "_", unicodedata.normalize("NFC", name).lower()).strip("_")
+    if words and len(words.encode()) <= _LONGEST:
+        return words
+    # Of a name without a letter, or too long for a file system: the same each time, and another one for another name.
+    mark = hashlib.sha256(name.encode()).hexdigest()[:8]
+    return f"{words.encode()[:_LONGEST].decode(errors='ignore') or 'workflow'}_{mark}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,17 +13,10 @@ from worker.api.console.page import Looks
 from worker.api.console.render import render
 from worker.api.console.settling import lines_seen, outputs
 from worker.api.console.viewer import Viewer, Views
-from worker.api.dossiers import (
-    ApprovalFilter,
-    Dossier,
-    dossier,
-    no_approval,
-    simulation_of,
-    visible_approval,
-    visible_approvals,
-)
 from worker.api.problems import ProblemError
+from worker.api.reading import ApprovalFilter, no_approval, visible_approval, visible_approvals
 from worker.flow.authorizing import why_not, why_not_resolve
+from worker.flow.dossiers import Dossier, dossier, simulation_of
 from worker.ledger import approvals, plans
 from worker.records import Approval, ApprovalState, LinkPurpose, RunState
 

@@ -1,10 +1,12 @@
 """The forms of an approval's page: yes or no, taking it back, and what became of a repair that needs a person."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from fastapi import APIRouter, Request, Response
 
 from worker.api.approvals import require_dismiss, require_revoke
+from worker.api.auth import Caller
 from worker.api.console.approvals import approval_for, decision_page
 from worker.api.console.forms import Members
 from worker.api.console.page import back_to
@@ -14,7 +16,8 @@ from worker.flow import deciding, settling
 from worker.flow.deciding import Statement
 from worker.flow.errors import FlowError, Forbidden
 from worker.flow.settling import Word
-from worker.records import Approval, Choice
+from worker.flow.shift import Shift
+from worker.records import Actor, Approval, Choice
 
 router = APIRouter(prefix="/approvals/{approval_id}")
 
@@ -70,20 +73,28 @@ def settle(request: Request, viewer: Views, members: Members) -> Response:
 @router.post("/revoke")
 def revoke(viewer: Views, members: Members) -> Response:
     """Nobody can decide on it any more; what was approved does not go on."""
-    approval = _by_session(viewer, members.get("csrf", ""))
-    assert viewer.visitor is not None
-    require_revoke(viewer.visitor.caller, approval)
-    deciding.revoke(viewer.here.shift, approval.id, viewer.visitor.caller.actor, members.get("reason", ""))
-    return back_to(f"/approvals/{approval.id}")
+    return _put_an_end(viewer, members, require_revoke, deciding.revoke)
 
 
 @router.post("/dismiss")
 def dismiss(viewer: Views, members: Members) -> Response:
     """Put away what is only proposed."""
-    approval = _by_session(viewer, members.get("csrf", ""))
-    assert viewer.visitor is not None
-    require_dismiss(viewer.visitor.caller, approval)
-    deciding.dismiss(viewer.here.shift, approval.id, viewer.visitor.caller.actor, members.get("reason", ""))
+    return _put_an_end(viewer, members, require_dismiss, deciding.dismiss)
+
+
+def _put_an_end(
+    viewer: Viewer,
+    members: Mapping[str, str],
+    require: Callable[[Caller, Approval], None],
+    end: Callable[[Shift, str, Actor, str], Approval],
+) -> Response:
+    """What needs a role needs a sign-in: a link says who decides, and nothing more."""
+    if viewer.visitor is None:
+        raise Forbidden("sign in for this: a link is for the decision alone", code="signed_out")
+    viewer.check_csrf(members.get("csrf", ""))
+    approval, caller = _approval(viewer), viewer.visitor.caller
+    require(caller, approval)
+    end(viewer.here.shift, approval.id, caller.actor, members.get("reason", ""))
     return back_to(f"/approvals/{approval.id}")
 
 
@@ -96,14 +107,5 @@ def _said(request: Request, viewer: Viewer) -> Response:
 
 
 def _approval(viewer: Viewer) -> Approval:
-    with viewer.here.shift.ledger.read() as connection:
-        return approval_for(viewer, connection)
-
-
-def _by_session(viewer: Viewer, csrf: str) -> Approval:
-    """What needs a role needs a sign-in: a link says who decides, and nothing more."""
-    if viewer.visitor is None:
-        raise Forbidden("sign in for this: a link is for the decision alone", code="signed_out")
-    viewer.check_csrf(csrf)
     with viewer.here.shift.ledger.read() as connection:
         return approval_for(viewer, connection)

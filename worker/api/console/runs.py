@@ -6,11 +6,11 @@ from fastapi import APIRouter, Form, Response
 from fastapi.responses import HTMLResponse
 from sqlalchemy import Connection
 
-from worker.api.carried import Carried, carried
 from worker.api.console.page import Acts, Looks, Visitor, back_to
 from worker.api.console.render import render
 from worker.api.reading import RunFilter, visible_findings, visible_run, visible_runs
 from worker.flow import undoing, verbs
+from worker.flow.carried import Carried, carried
 from worker.ledger import audit_rows, batches, keepings
 from worker.ledger.findings import OPEN_STATES
 from worker.records import FindingKind, FindingState, Run, RunState, Verdict

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection
 
-from worker.api.carried import Carried
+from worker.flow.carried import Carried
 from worker.ledger import keepings
 from worker.records import Run
 from worker.redaction import PROCESS

@@ -159,12 +159,13 @@ def build(
             "--token", help="Make a fresh API token of role n8n for it, kept in OUT/secrets; earlier keys mean nothing."
         ),
     ] = False,
+    once: Annotated[bool, typer.Option("--once", help="Do nothing if OUT holds a build already.")] = False,
     as_json: Json = False,
 ) -> None:
     """Files for an n8n that was never started: workflows with ids, credentials without secrets, and a script."""
     from worker.cli.n8n.building import build
 
-    build(folder, out, token=token, as_json=as_json)
+    build(folder, out, token=token, once=once, as_json=as_json)
 
 
 def register(app: typer.Typer) -> None:

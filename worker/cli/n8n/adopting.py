@@ -11,6 +11,7 @@ from tasks.providers.n8n.errors import N8nForbidden, Refused
 from tasks.providers.n8n.folder import Folder, load_folder, read_base
 from tasks.providers.n8n.instance import Held, look
 from tasks.providers.n8n.pulling import Pull, plan_pull
+from tasks.providers.n8n.secrets import why_not_in_git
 from tasks.providers.n8n.writing import render
 from worker.cli.n8n.opening import n8n_api, node_types
 from worker.cli.n8n.telling import line
@@ -30,6 +31,7 @@ def adopt(path: Path, branch: str | None, nodes: Path | None, tag: str | None, *
         show_json({"branch": None, "commits": []}) if as_json else say("n8n holds nothing that the files do not")
         return
     bad = [f"{each.slug}: n8n has two workflows of this name" for each in pulls if each.outcome == "two of a name"]
+    bad += [told for each in commits if (told := why_not_in_git(each.path.stem, each.text))]
     if bad:
         raise Refused((*bad, "no branch was made"))
     name = branch or f"n8n/canvas-{datetime.now(UTC):%Y%m%d-%H%M%S}"

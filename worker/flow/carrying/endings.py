@@ -17,7 +17,7 @@ from worker.flow.planning import Proposal
 from worker.flow.pulse import Watch
 from worker.flow.rechecking import check_again
 from worker.flow.shift import Shift
-from worker.ledger import approvals, audit_rows, effects, keepings, runs
+from worker.ledger import approvals, audit_rows, effects, keepings, leases
 from worker.records import (
     ActorKind,
     ApprovalState,
@@ -134,7 +134,7 @@ def write_ending(shift: Shift, run: Run, watch: Watch, desk: Desk, end: Ending) 
 
 
 def _finish(tx: Connection, run: Run, outcome: Outcome, watch: Watch) -> bool:
-    return runs.finish(
+    return leases.finish(
         tx,
         run,
         state=outcome.state,

@@ -16,7 +16,7 @@ from worker.flow.liveness import ourselves, without_us
 from worker.flow.masking import masked_facts
 from worker.flow.outcome import commit_once
 from worker.flow.shift import Shift
-from worker.ledger import approvals, audit_rows, effects, runs
+from worker.ledger import approvals, audit_rows, effects, leases, runs
 from worker.records import ActorKind, AuditEntry, EffectOutcome, Run
 
 log = structlog.get_logger("nightshift.carrying")
@@ -130,7 +130,7 @@ def _hold(work: Work, tx: Connection) -> Run:
     run = effects.hold_run(tx, work.run, margin_seconds=margin)
     if run is not None:
         return run
-    renewed, _ = runs.extend(tx, work.run, lease_seconds=work.shift.pace.lease.total_seconds(), progress=work.watch.progress)
+    renewed, _ = leases.extend(tx, work.run, lease_seconds=work.shift.pace.lease.total_seconds(), progress=work.watch.progress)
     held = runs.get(tx, work.run.id)
     if not renewed or held is None:
         raise LeaseLost(f"run {work.run.id}: fence {work.run.fence} has lost its lease")

@@ -16,6 +16,7 @@ from worker.flow.carrying.endings import Ending, Refusal, so_far
 from worker.flow.desk import Desk, ask
 from worker.flow.errors import Invalid
 from worker.flow.pulse import Watch
+from worker.flow.selecting import Selection, select
 from worker.flow.shift import Shift
 from worker.ledger import approvals, effects, plans
 from worker.records import Approval, ApprovalState, Effect, EffectOutcome, PlanRow, Run
@@ -105,7 +106,7 @@ def opened(shift: Shift, run: Run, watch: Watch, desk: Desk) -> Iterator[Work | 
         )
 
 
-Found = tuple[Approval, PlanRow, Job[Any], looking.Selection]
+Found = tuple[Approval, PlanRow, Job[Any], Selection]
 
 
 def _find(shift: Shift, run: Run) -> Found | Refusal:
@@ -121,7 +122,7 @@ def _find(shift: Shift, run: Run) -> Found | Refusal:
     if not hasattr(job.remedy, "apply"):
         return Refusal(code="no_remedy", why=f"{job.name} cannot carry anything out any more")
     try:
-        selection = looking.select(job, run.params, shift.estate(run.revision))
+        selection = select(job, run.params, shift.estate(run.revision))
     except Invalid as error:
         return Refusal(code=error.code, why=str(error), becomes=ApprovalState.SUPERSEDED)
     if len(selection.known) != 1 or selection.targets or selection.missing:

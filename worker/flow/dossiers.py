@@ -1,4 +1,4 @@
-"""Requests as a caller may see them, and everything that belongs to one of them."""
+"""All that belongs to one request: what people need to decide on it, and to see what came of it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,32 +6,17 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from tasks.model import Json
-from worker.api.auth import Caller
-from worker.api.carried import Carried, carried, unsealed
 from worker.flow.answers import gate_told
 from worker.flow.authorizing import deciders
-from worker.flow.errors import NotFound
+from worker.flow.carried import Carried, carried, unsealed
 from worker.flow.shift import Estate
 from worker.flow.shown import jsonable, shown
 from worker.ledger import approvals, audit_rows, gates, keepings, plans, runs
 from worker.records import Approval, ApprovalState, ChainedEntry, Decision, FindingRow, Gate, PlanRow, Run
 from worker.redaction import PROCESS
 from worker.seal import Sealed, moved
-from worker.tokens.grants import EVERYTHING
 
-PAGE = 500
-MOST_PAGES = 20
-"""A page for a narrow grant is looked for among so many pages of rows; the cursor leads on from there."""
 EARLIER_SHOWN = 10
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ApprovalFilter:
-    """Which requests."""
-
-    states: tuple[ApprovalState, ...] | None = None
-    job: str | None = None
-    environment: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,57 +51,8 @@ class Dossier:
     """How it was carried out, once it was approved."""
 
 
-def visible_approvals(
-    connection: Connection, caller: Caller, wanted: ApprovalFilter, *, before: str | None = None, limit: int
-) -> tuple[list[Approval], str | None]:
-    """Newest first, and the cursor for the page after; None when there is none."""
-    seen: list[Approval] = []
-    environments = _environments(caller, wanted.environment)
-    for number in range(MOST_PAGES):
-        size = PAGE if number else limit + 1
-        page = approvals.listing(
-            connection, states=wanted.states, job=wanted.job, environments=environments, before=before, limit=size
-        )
-        for approval in page:
-            if len(seen) == limit:
-                return seen, seen[-1].id
-            before = approval.id
-            if caller.may("read", approval.job, approval.environment):
-                seen.append(approval)
-        if len(page) < size:
-            return seen, None
-    return seen, before
-
-
-def _environments(caller: Caller, wanted: str | None) -> set[str] | None:
-    """Where to look; None: everywhere. A person of one team does not wade through the requests of all the others."""
-    named = {name for grant in caller.grants if grant.verb == "read" for name in grant.environments}
-    readable = None if EVERYTHING in named else named
-    if wanted is None:
-        return readable
-    return {wanted} if readable is None else {wanted} & readable
-
-
-def visible_approval(connection: Connection, caller: Caller, approval_id: str) -> Approval:
-    approval = approvals.get(connection, approval_id)
-    if approval is None or not caller.may("read", approval.job, approval.environment):
-        raise no_approval(approval_id)
-    return approval
-
-
-def visible_plan(connection: Connection, caller: Caller, digest: str) -> PlanRow:
-    plan = plans.get(connection, digest)
-    if plan is None or not caller.may("read", plan.job, plan.environment):
-        raise NotFound(f"no plan {digest[:64]!r}", code="unknown_plan")
-    return plan
-
-
-def no_approval(approval_id: str) -> NotFound:
-    return NotFound(f"no approval {approval_id[:64]!r}", code="unknown_approval")
-
-
 def dossier(estate: Estate, connection: Connection, approval: Approval) -> Dossier:
-    """All about a request that the caller may see. `estate` is handed in: who holds one connection must not wait for another."""
+    """All about a request. `estate` is handed in: who holds one connection must not wait for another."""
     plan = plans.get(connection, approval.digest)
     assert plan is not None
     run = runs.get(connection, approval.effect_run_id) if approval.effect_run_id else None
