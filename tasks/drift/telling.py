@@ -79,10 +79,12 @@ def desired_and_actual(found: Sequence[Classified]) -> tuple[Json, Json]:
 
 
 def by_hand(stack: Stack, *, program: bool = False) -> str:
-    """The line with which a person looks again."""
+    """The line with which a person looks again. Pulumi refuses outside of a program's folder."""
+    source = stack.source
+    where = f"cd {shlex.quote(str(source.path))} && " if source is not None and source.git_url is None else ""
     verb = ["preview", "--refresh"] if program else ["refresh", "--preview-only"]
     argv = ["pulumi", *verb, "--diff", "--non-interactive", "--stack", stack.full_name]
-    return f"PULUMI_BACKEND_URL={shlex.quote(shown_url(stack.backend.url))} {shlex.join(argv)}"
+    return f"{where}PULUMI_BACKEND_URL={shlex.quote(shown_url(stack.backend.url))} {shlex.join(argv)}"
 
 
 def _name(one: Classified) -> str:

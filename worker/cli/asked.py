@@ -74,7 +74,7 @@ def show_request(found: Dossier) -> None:
         "cannot be undone": "; ".join(plan.irreversible),
         "a yes": GATE_ONLY if found.gate else "",
         "rule": f"{approval.rule}: {approval.quorum} must agree, {agreed} did",
-        "may decide": ", ".join(found.deciders) or "nobody: see `nightshift people`",
+        "may decide": _who(found),
         "asked": f"{clock(approval.asked_at)}, {_nights(approval.nights)}",
         "expires": clock(approval.expires_at) if approval.state in OPEN else "",
         "digest": approval.digest,
@@ -84,6 +84,12 @@ def show_request(found: Dossier) -> None:
     if found.simulation is not None:
         say("\nSimulation")
         say(found.simulation)
+
+
+def _who(found: Dossier) -> str:
+    if found.approval.mode == "propose":
+        return "nobody: it is only shown (mode propose); `nightshift dismiss` puts it away"
+    return ", ".join(found.deciders) or "nobody: see `nightshift people`"
 
 
 def approval_named(opened: Shift, text: str) -> Approval:

@@ -167,7 +167,7 @@ DRIFT = (
     ),
     Runbook(
         "wrong_passphrase",
-        "The passphrase does not open the stack's secrets.",
+        "The passphrase does not open the stack's secrets, or the entry has none.",
         "the entry's `passphrase`",
         "mend it; then `nightshift run drift --entries NAME`.",
     ),
@@ -192,8 +192,8 @@ DRIFT = (
     Runbook(
         "plugin_missing",
         "A provider's plugin is not there.",
-        "`pulumi plugin ls`",
-        "`pulumi plugin install`, as the user of the worker.",
+        "`nightshift doctor`: the folder that looks take plugins from; `pulumi plugin ls`",
+        "`pulumi plugin install`, as the user of the worker; or name their folder in the settings (`pulumi_plugins`).",
     ),
     Runbook(
         "credentials_expired",

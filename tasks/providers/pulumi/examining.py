@@ -11,6 +11,7 @@ from tasks.errors import StackError
 from tasks.providers.pulumi.cli import TESTED, Cli, find_cli
 
 _HOST = "pulumi-language-"
+_NAMED = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,7 @@ def _language_hosts(cli: Cli) -> list[str]:
 def _plugins(folder: Path, *, needed: bool) -> Remark:
     found = sorted(path.name.removeprefix("resource-") for path in folder.glob("resource-*") if path.is_dir())
     if found:
-        return Remark("ok", f"{len(found)} provider plugins in {folder}")
+        more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
+        return Remark("ok", f"provider plugins in {folder}: {', '.join(found[:_NAMED])}{more}")
     advice = "install those of your stacks with `pulumi plugin install`: a look downloads nothing"
     return Remark("warn" if needed else "ok", f"no provider plugins in {folder}", advice if needed else "")

@@ -1,6 +1,6 @@
 """Findings: the list, one with its evidence, and what a person says to it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from html import escape
 from typing import Annotated, Literal
@@ -62,6 +62,7 @@ def finding_page(visitor: Looks, finding_id: str) -> HTMLResponse:
         row = visible_finding(connection, visitor.caller, finding_id)
         told = audit_rows.recent(connection, object_id=finding_id, limit=20)
     may_mute = visitor.caller.may("mute", row.job, row.environment) and row.state is not FindingState.RESOLVED
+    update = row.evidence.get("last_update")
     differing = differences(row.desired, row.actual, row.evidence, DIFFERENCE)
     # What the differences say in full is not said a second time as evidence.
     rest = {name: item for name, item in row.evidence.items() if not differing or name not in TOLD_BY_DIFFERENCES}
@@ -71,6 +72,7 @@ def finding_page(visitor: Looks, finding_id: str) -> HTMLResponse:
         differing=fitting(differing, DIFFERENCES_BYTES),
         count=max(len(differing), _number(row.evidence.get("changes_count"))),
         since=since(row.evidence),
+        deployed=since({"since": update.get("at")}) if isinstance(update, Mapping) else None,
         evidence=rest,
         told=told[::-1],
         may_mute=may_mute,
