@@ -167,6 +167,8 @@ class Verification:
     verdict: VerificationVerdict
     detail: str = ""
     evidence: Mapping[str, Json] = field(default_factory=dict)
+    rechecks: tuple[str, ...] = ()
+    """Shell lines with which a person checks by hand what is not as it should be, the worst first."""
 
 
 class ProbeVerdict(StrEnum):

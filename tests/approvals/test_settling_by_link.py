@@ -227,7 +227,7 @@ def test_its_mail_says_what_was_seen_and_every_way_out_as_a_whole_command(hall_h
     [
         ("applied", "Resolved by ana: door: it is done"),
         ("not_applied", "Resolved by ana: door: it is not done, and shall not be"),
-        ("retry", "Resolved by ana: door: nothing of it happened; it is tried again"),
+        ("retry", "Resolved by ana: door: to be tried again; what is done is not repeated"),
     ],
 )
 def test_everybody_who_was_called_is_told_once_who_settled_it_and_how(

@@ -67,6 +67,9 @@ def test_one_address_that_was_not_reloaded_is_partial_and_named_first(pair: Shop
     assert verification.verdict is VerificationVerdict.PARTIAL
     assert verification.detail.startswith(f"{pair.addresses[1]} is as it was")
     assert f"{pair.addresses[0]} is renewed" in verification.detail
+    # By hand one looks where it is not as it should be, not where it is.
+    (line,) = verification.rechecks
+    assert f"-connect {pair.addresses[1]} " in line
 
 
 def test_a_certificate_that_expires_earlier_is_worse(pair: Shop) -> None:

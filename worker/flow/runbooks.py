@@ -36,14 +36,15 @@ _ALL = (
         "unchanged",
         "Every step said that it was done, and looking again saw the old state: a command succeeded and changed nothing.",
         "what each address or target still showed",
-        "look whether the command writes where the server reads, and whether a reload is missing. Then `--not-applied`.",
+        "look whether the command writes where the server reads, and whether a reload is missing. Mended by hand: `--retry` "
+        "looks again, and ends `verified`. Else `--not-applied`.",
     ),
     Runbook(
         "partial",
         "Some of it is as it should be and some is not, for instance one of two addresses behind a name.",
         "what was seen where: some of it names what was not reached",
-        "finish the rest by hand, see that it is so, then `--applied`; or `--not-applied`, and the next check asks anew. "
-        "`--retry` does not repeat steps that are done.",
+        "finish the rest by hand and mend the command, or it ends so again. Then `--retry`: it repeats no step that is done, "
+        "looks again, and ends `verified`. `--applied` takes your word; with `--not-applied` the next check asks anew.",
     ),
     Runbook(
         "worse",

@@ -4,8 +4,10 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 
 from tasks.certificates.entry import CertificateEntry, CertificatesParams, split_place
+from tasks.certificates.evidence import recheck
 from tasks.certificates.judging import Thresholds
 from tasks.certificates.looking import thresholds
 from tasks.certificates.renewal.orders import RENEW, order
@@ -117,7 +119,7 @@ def _world(ctx: Context, entry: CertificateEntry, pins: Pins, limits: Thresholds
 
 def _look(ctx: Context, entry: CertificateEntry, pins: Pins, limits: Thresholds) -> Verification:
     try:
-        return verification(pins, _world(ctx, entry, pins, limits))
+        return verification(pins, _world(ctx, entry, pins, limits), partial(recheck, entry))
     except ProviderError as error:
         return Verification(verdict=VerificationVerdict.CANNOT_TELL, detail=str(error))
 

@@ -1,10 +1,11 @@
 """What looking again says, address by address. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from tasks.certificates.renewal.world import Leaf, World
+from tasks.context import Probe
 from tasks.model import Json, Verification, VerificationVerdict
 
 
@@ -24,6 +25,7 @@ class Standing(StrEnum):
     CANNOT_TELL = "cannot tell"
 
 
+_WELL = {Standing.RENEWED, Standing.FINE}
 _SAID: Mapping[Standing, str] = {
     Standing.RENEWED: "is renewed",
     Standing.FINE: "is fine",
@@ -91,21 +93,23 @@ def verdict(stand: Mapping[str, Standing]) -> VerificationVerdict:
         return VerificationVerdict.WORSE
     if Standing.CANNOT_TELL in there or not there:
         return VerificationVerdict.CANNOT_TELL
-    if there <= {Standing.RENEWED, Standing.FINE}:
+    if there <= _WELL:
         return VerificationVerdict.VERIFIED
     if Standing.RENEWED not in there and Standing.NOT_MENDED not in there:
         return VerificationVerdict.UNCHANGED
     return VerificationVerdict.PARTIAL
 
 
-def verification(pins: Pins, world: World) -> Verification:
-    """The verdict, naming every address with what was seen there."""
+def verification(pins: Pins, world: World, recheck: Callable[[Probe], str]) -> Verification:
+    """The verdict, naming every address with what was seen there; `recheck` says how to look at one by hand."""
     stand = standings(pins, world)
     now = world.leaves()
     evidence: dict[str, Json] = {address: _seen(stand[address], now.get(address), world, address) for address in stand}
     worst_first = sorted(stand, key=lambda address: (-list(Standing).index(stand[address]), address))
     detail = "; ".join(_told(address, stand[address], pins, now.get(address), world) for address in worst_first)
-    return Verification(verdict=verdict(stand), detail=detail, evidence={"addresses": evidence})
+    unwell = [address for address in worst_first if stand[address] not in _WELL and address in world.probes]
+    rechecks = tuple(recheck(world.probes[address]) for address in unwell)
+    return Verification(verdict=verdict(stand), detail=detail, evidence={"addresses": evidence}, rechecks=rechecks)
 
 
 def _seen(standing: Standing, leaf: Leaf | None, world: World, address: str) -> Json:

@@ -62,8 +62,9 @@ class Leaf:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class World:
-    """`looks` and `failures` by address, in the order of the addresses."""
+    """By address, in the order of the addresses; each of `probes` is in one of `looks` and `failures`."""
 
+    probes: Mapping[str, Probe]
     looks: Mapping[str, Look]
     failures: Mapping[str, ProbeFailure]
 
@@ -88,7 +89,7 @@ def look_around(ctx: Context, entry: CertificateEntry, limits: Thresholds, also:
         else:
             looks[_where(probe)] = looked(entry, probe, result, limits, ctx.clock())
     ctx.checkpoint()
-    return World(looks=dict(sorted(looks.items())), failures=dict(sorted(failures.items())))
+    return World(probes=probes, looks=dict(sorted(looks.items())), failures=dict(sorted(failures.items())))
 
 
 def file_leaf(ctx: Context, entry: CertificateEntry, limits: Thresholds) -> Leaf | None:

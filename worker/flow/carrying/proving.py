@@ -28,8 +28,10 @@ class Seen:
         return self.said.verdict is VerificationVerdict.VERIFIED
 
     def facts(self) -> dict[str, Json]:
-        evidence = masked(self.said.evidence)
-        return {"of": self.of, "verdict": str(self.said.verdict), "detail": masked_text(self.said.detail), "evidence": evidence}
+        said = self.said
+        rechecks = [masked_text(line) for line in said.rechecks]
+        told = {"detail": masked_text(said.detail), "evidence": masked(said.evidence), "rechecks": rechecks}
+        return {"of": self.of, "verdict": str(said.verdict), **told}
 
 
 def prove(work: Work) -> End:

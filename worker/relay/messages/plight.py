@@ -16,9 +16,9 @@ _LOOK = ": look, then `nightshift resolve"
 """Where the ways out begin in a summary; the message has them whole."""
 _WAYS_OUT = {
     "--applied": "It is done",
-    "--not-applied": "It is not done, and shall not be",
-    "--retry": "Nothing of it happened, and it shall be tried again",
+    "--not-applied": "It is not all done, and shall not go on",
 }
+_GO_ON, _AGAIN = "Do what is left, and look again; what is done is not repeated", "It did not happen, and shall be tried again"
 _WORDS = {
     EffectOutcome.APPLIED: "done",
     EffectOutcome.FAILED: "failed",
@@ -68,7 +68,9 @@ class Plight:
     def sections(self) -> list[Section]:
         """What was seen and said, the ways out as whole commands, and the runbook's own words: whoever is woken has it all."""
         said = self.failed.detail.splitlines() if self.failed is not None else []
-        ways = [f'{words}: nightshift resolve {self.run.id} {way} --reason "…"' for way, words in _WAYS_OUT.items()]
+        unknown = not self.begun or any(effect.outcome is None for effect in self.begun)
+        ways_out = {**_WAYS_OUT, "--retry": _AGAIN if unknown else _GO_ON}
+        ways = [f'{words}: nightshift resolve {self.run.id} {way} --reason "…"' for way, words in ways_out.items()]
         book = RUNBOOKS.get(self.run.reason or "")
         told: dict[str, Sequence[str]] = {
             "What was seen afterwards": self.seen[:_LINES],
@@ -87,14 +89,19 @@ def plight_of(connection: Connection, run: Run) -> Plight:
     """As the ledger has it now."""
     rows = audit_rows.recent(connection, object_id=run.id, limit=50)
     looks = [row.entry.facts for row in rows if row.entry.verb == "run.looked_again"]
-    found = plans.findings(connection, run.plan) if run.plan else []
+    before = [row.recheck for row in plans.findings(connection, run.plan) if row.recheck] if run.plan else []
     return Plight(
         run=run,
         begun=effects.of_run(connection, run.id),
         verdict=str(looks[0].get("verdict", "")) if looks else "",
         seen=_lines(str(looks[0].get("detail", ""))) if looks else [],
-        rechecks=list(dict.fromkeys(row.recheck for row in found if row.recheck)),
+        # The finding's own line is of before the repair: it may look where all is well by now.
+        rechecks=_texts(looks[0].get("rechecks")) if looks and looks[0].get("rechecks") else list(dict.fromkeys(before)),
     )
+
+
+def _texts(told: object) -> list[str]:
+    return [str(one) for one in told] if isinstance(told, list) else []
 
 
 def _lines(detail: str) -> list[str]:

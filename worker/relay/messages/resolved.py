@@ -9,9 +9,9 @@ from worker.relay.messages.turn import Turn
 
 _CALLED = (*ASKED, MessageKind.RUN_NEEDS_ATTENTION)
 _SAID = {
-    "applied": ("it is done", "Nobody needs to look any more."),
+    "applied": ("it is done", "Nobody needs to look any more: the next check does, and tells if it is not so."),
     "not_applied": ("it is not done, and shall not be", "What is found again is asked for again."),
-    "retry": ("nothing of it happened; it is tried again", "How it ends is told here."),
+    "retry": ("to be tried again; what is done is not repeated", "How it ends is told here."),
 }
 
 
