@@ -35,11 +35,15 @@ def list_approvals(states: Sequence[str], job: str | None, environment: str | No
         show_json([shown(approval) for approval in found])
         return
     rows = [
-        (row.id[-TAIL:], row.state, row.risk, row.environment, row.title, _nights(row.nights), row.quorum, row.expires_at)
+        (row.id[-TAIL:], row.state, row.risk, row.environment, row.title, _nights(row.nights), _quorum(row), row.expires_at)
         for row in found
     ]
     empty = "Nothing waits for anybody; `nightshift approvals --state all` shows what did."
     show_table(["approval", "state", "risk", "environment", "what", "open for", "must agree", "expires"], rows, empty=empty)
+
+
+def _quorum(row: Approval) -> str:
+    return "shown only" if row.mode == "propose" else str(row.quorum)
 
 
 def show_approval(text: str, *, as_json: bool) -> None:
