@@ -43,11 +43,13 @@ def test_the_smallest_job_and_its_test_work_as_written(monkeypatch: pytest.Monke
 
 
 def test_the_job_over_many_things_and_its_test_work_as_written(monkeypatch: pytest.MonkeyPatch) -> None:
-    _, _, doors, its_test = blocks("add-a-job.md", "python")
+    _, _, doors, its_test, bounded = blocks("add-a-job.md", "python")
     made = module("acme_doors", doors, monkeypatch)
     module("its_test", its_test, monkeypatch).test_a_locked_door_is_ok()
     estate = next(tomllib.loads(text) for text in blocks("add-a-job.md", "toml") if "[[doors]]" in text)
     assert made.__dict__["DoorEntry"].model_validate(estate["doors"][0]).labels == {"floor": "0"}
+    limited = module("acme_bounded", f"{doors}\nfrom tasks.context import Load\n\n{bounded}", monkeypatch).__dict__["DoorEntry"]
+    assert limited(name="front", account="north").load().account == "north"
 
 
 def test_the_entry_of_the_guide_is_accepted() -> None:
