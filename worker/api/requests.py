@@ -14,8 +14,9 @@ from worker.api.gateway import Gateway
 from worker.api.problems import ProblemError
 from worker.api.validation import Closed
 from worker.flow import Enqueued, Order, Request, enqueue
+from worker.flow.drafting import draft_orders
 from worker.flow.errors import FlowError
-from worker.flow.intake import MOST_RUNS, draft_orders
+from worker.flow.intake import MOST_RUNS
 
 WAYS = ("job", "items", "schedule")
 MOST_CALLED_BACK = 1000

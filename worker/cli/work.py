@@ -15,8 +15,8 @@ from worker.cli.opening import actor, shift
 from worker.cli.printing import clean, say, show_facts, show_json, show_table
 from worker.cli.refusals import FOUND, REFUSED, Refusal
 from worker.flow import Order, Request, Shift, enqueue
+from worker.flow.drafting import job_named
 from worker.flow.errors import Invalid, NotFound
-from worker.flow.intake import job_named
 from worker.flow.shown import shown
 from worker.ledger import audit_rows, findings, keepings, runs
 from worker.records import FindingKind, FindingRow, FindingState, Run, RunKind, RunState, Trigger

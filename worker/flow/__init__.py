@@ -13,8 +13,9 @@ import structlog
 from worker.flow import carrying, looking
 from worker.flow.claiming import claim, release, ring_next
 from worker.flow.desk import Desk
+from worker.flow.drafting import Order
 from worker.flow.errors import LeaseLost
-from worker.flow.intake import Enqueued, Order, Request, enqueue
+from worker.flow.intake import Enqueued, Request, enqueue
 from worker.flow.outcome import Outcome, record
 from worker.flow.pulse import PULSE, Watch
 from worker.flow.shift import Shift

@@ -14,8 +14,9 @@ from worker.flow import asking
 from worker.flow.answers import answer_to, approval_told
 from worker.flow.authorizing import still_entitled
 from worker.flow.carrying.endings import carried_out
+from worker.flow.drafting import Order
 from worker.flow.errors import FlowError, Forbidden, NotFound, Refused
-from worker.flow.intake import Enqueued, Order, Request, enqueue
+from worker.flow.intake import Enqueued, Request, enqueue
 from worker.flow.shift import Estate, Shift
 from worker.ledger import approvals, batches, gates, revisions, runs
 from worker.policy import Denied, assess, judge

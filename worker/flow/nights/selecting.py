@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from schedules.schedule import Schedule, Selector
 from tasks.context import Entry
+from worker.flow.drafting import Draft, Order, draft_orders, job_named
 from worker.flow.errors import Invalid
-from worker.flow.intake import Draft, Order, draft_orders, job_named
 from worker.flow.shift import Estate, Shift
 
 
