@@ -2,7 +2,7 @@
 
 import json
 from base64 import b64encode, urlsafe_b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Self
 
@@ -61,6 +61,17 @@ class Mask:
         """The same answer, every word of it masked; its own entry's name excepted, which came from us."""
         masked = {field.name: self.json(getattr(answer, field.name)) for field in fields(answer) if field.name not in KEPT}
         return replace(answer, **masked)  # type: ignore[arg-type]  # masking keeps each member's type
+
+
+def texts_in(value: object) -> Iterator[str]:
+    """Every text in a value, however deep; names of members excepted."""
+    match value:
+        case str():
+            yield value
+        case Mapping():
+            yield from (text for member in value.values() for text in texts_in(member))
+        case list() | tuple() | set() | frozenset():
+            yield from (text for member in value for text in texts_in(member))
 
 
 def _base64(value: str) -> set[str]:

@@ -9,6 +9,7 @@ from typing import Any
 from tasks.context import Context, Entry, SecretReader
 from tasks.errors import Cancelled, ProviderError
 from tasks.job import Job, Params
+from tasks.masking import texts_in
 from tasks.model import Answer, CannotTell, Finding, Ok
 from worker.flow.desk import Desk
 from worker.flow.errors import Invalid
@@ -167,22 +168,12 @@ class ReadSecrets:
     @classmethod
     def of(cls, inner: SecretReader, entries: Iterable[Entry]) -> "ReadSecrets":
         named = (getattr(entry, key, None) for entry in entries for key in entry.write_only)
-        return cls(inner, frozenset(text for value in named for text in _texts(value)))
+        return cls(inner, frozenset(text for value in named for text in texts_in(value)))
 
     def __call__(self, reference: str) -> str:
         if reference in self.refused:
             raise ProviderError(f"{reference}: only the step of an approved plan may read it", stage="secret")
         return self.inner(reference)
-
-
-def _texts(value: object) -> Iterator[str]:
-    match value:
-        case str():
-            yield value
-        case Mapping():
-            yield from (text for member in value.values() for text in _texts(member))
-        case list() | tuple() | set() | frozenset():
-            yield from (text for member in value for text in _texts(member))
 
 
 @contextmanager

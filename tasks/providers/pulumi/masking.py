@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from tasks.masking import Mask
+from tasks.masking import Mask, texts_in
 from tasks.model import Json
 from tasks.providers.pulumi.checkpoint import is_secret
 from tasks.providers.pulumi.paths import ABSENT, PropertyPath, overlaps
@@ -54,10 +54,10 @@ class Masker:
             any(_marked(value) for value in values)
             or any(overlaps(path, known) for known in self.secret_paths(urn))
             or _named_secret(path, values)
-            or any(looks_secret(text) for value in values for text in _texts(value))
+            or any(looks_secret(text) for value in values for text in texts_in(value))
         )
         if secret:
-            self.hidden.update(text for value in values for text in _texts(value) if len(text) >= _SHORTEST_HIDDEN)
+            self.hidden.update(text for value in values for text in texts_in(value) if len(text) >= _SHORTEST_HIDDEN)
         return secret
 
     def fingerprint(self, urn: str, path: str, before: object, after: object) -> str:
@@ -116,20 +116,6 @@ def _marked(value: object) -> bool:
             return any(map(_marked, value))
         case _:
             return False
-
-
-def _texts(value: object) -> Iterator[str]:
-    match value:
-        case str():
-            yield value
-        case Mapping():
-            for inner in value.values():
-                yield from _texts(inner)
-        case list():
-            for inner in value:
-                yield from _texts(inner)
-        case _:
-            pass
 
 
 def _names(value: object) -> Iterator[str]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from notifications.message import Line, Section
+from tasks.masking import texts_in
 from worker.flow.runbooks import RUNBOOKS
 from worker.ledger import audit_rows, effects, plans
 from worker.records import Effect, EffectOutcome, Run
@@ -88,20 +89,16 @@ class Plight:
 def plight_of(connection: Connection, run: Run) -> Plight:
     """As the ledger has it now."""
     rows = audit_rows.recent(connection, object_id=run.id, limit=50)
-    looks = [row.entry.facts for row in rows if row.entry.verb == "run.looked_again"]
+    last = next((row.entry.facts for row in rows if row.entry.verb == "run.looked_again"), {})
     before = [row.recheck for row in plans.findings(connection, run.plan) if row.recheck] if run.plan else []
     return Plight(
         run=run,
         begun=effects.of_run(connection, run.id),
-        verdict=str(looks[0].get("verdict", "")) if looks else "",
-        seen=_lines(str(looks[0].get("detail", ""))) if looks else [],
+        verdict=str(last.get("verdict", "")),
+        seen=_lines(str(last.get("detail", ""))),
         # The finding's own line is of before the repair: it may look where all is well by now.
-        rechecks=_texts(looks[0].get("rechecks")) if looks and looks[0].get("rechecks") else list(dict.fromkeys(before)),
+        rechecks=list(texts_in(last.get("rechecks"))) or list(dict.fromkeys(before)),
     )
-
-
-def _texts(told: object) -> list[str]:
-    return [str(one) for one in told] if isinstance(told, list) else []
 
 
 def _lines(detail: str) -> list[str]:
