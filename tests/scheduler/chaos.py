@@ -6,6 +6,7 @@ import random
 import signal
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from multiprocessing.context import ForkServerProcess
 from typing import Any, Self
 
@@ -19,6 +20,8 @@ class Chaos:
         # The server imports once what each new process would; a restart is then as quick as the kill before it.
         _CONTEXT.set_forkserver_preload(["tests.scheduler.watch"])
         self.kills = self.stops = 0
+        self.deaths = 0
+        """How often one of them ended by itself."""
         self._random = random.Random(seed)  # noqa: S311 - chaos, not a secret
         self._parts = parts
         self._processes: list[ForkServerProcess] = []
@@ -40,19 +43,30 @@ class Chaos:
         while not self._over.wait(self._random.uniform(0.02, 0.3)):
             part = self._random.randrange(len(self._parts))
             if self._random.random() < 0.5:
-                self._end(self._processes[part])
-                self._processes[part] = self._start(part)
+                self._again(part)
                 self.kills += 1
             else:
                 self._stop(self._processes[part])
+            self._raise_the_dead()
+
+    def _raise_the_dead(self) -> None:
+        """As a supervisor would: who could not begin, say for want of a connection, begins again."""
+        for part in [part for part, process in enumerate(self._processes) if not process.is_alive()]:
+            self.deaths += 1
+            self._again(part)
+
+    def _again(self, part: int) -> None:
+        self._end(self._processes[part])
+        self._processes[part] = self._start(part)
 
     def _stop(self, process: ForkServerProcess) -> None:
         pid = process.pid
         assert pid is not None
-        os.kill(pid, signal.SIGSTOP)
-        self._over.wait(self._random.uniform(0.05, 0.6))
-        os.kill(pid, signal.SIGCONT)
-        self.stops += 1
+        with suppress(ProcessLookupError):  # it has just died by itself
+            os.kill(pid, signal.SIGSTOP)
+            self._over.wait(self._random.uniform(0.05, 0.6))
+            os.kill(pid, signal.SIGCONT)
+            self.stops += 1
 
     def _start(self, part: int) -> ForkServerProcess:
         target, args = self._parts[part]

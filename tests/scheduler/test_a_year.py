@@ -23,6 +23,8 @@ SCHEDULERS = 4
 CLOCK_CHANGES = (date(2026, 3, 29), date(2026, 10, 25))
 JUMPS = [timedelta(hours=hours) for hours in (0.5, 2, 7, 24, 40)]
 IN_THE_NIGHT = timedelta(minutes=20)
+LONGEST_SECONDS = 180
+"""For all that is due at one instant; it takes one or two."""
 
 
 @dataclass(frozen=True)
@@ -52,11 +54,11 @@ def play(url: str, folder: Path, what: Play) -> Chaos:
             while now < end:
                 watch.write_clock(clock, now)
                 if near_a_clock_change(now) or dice.random() < 0.3:
-                    settle(ledger, now, what)
+                    settle(ledger, now, what, chaos, folder)
                 now += IN_THE_NIGHT if near_a_clock_change(now) else dice.choice(JUMPS)
                 now = not_past_a_clock_change(now, watch.read_clock(clock))
             watch.write_clock(clock, end)
-            settle(ledger, end, what)
+            settle(ledger, end, what, chaos, folder)
     return chaos
 
 
@@ -70,16 +72,20 @@ def not_past_a_clock_change(now: datetime, before: datetime) -> datetime:
     return next((eve for eve in eves if before < eve < now), now)
 
 
-def settle(ledger: Ledger, now: datetime, what: Play) -> None:
+def settle(ledger: Ledger, now: datetime, what: Play, chaos: Chaos, folder: Path) -> None:
     """Wait until everything due was dealt with; meanwhile the workers end what was queued."""
     known = {one.name: one for one in watch.timetable(what.hourly) if one.trigger == "scheduler"}
-    while True:
+    late = time.monotonic() + LONGEST_SECONDS
+    while time.monotonic() < late:
         end_all_batches(ledger)
         with ledger.read() as connection:
             rows = [row for row in schedules.listing(connection) if row.name in known]
-        if not any(latest_due(known[row.name], row.cursor_at, now, limit=1) for row in rows):
+        behind = {row.name: row.cursor_at for row in rows if latest_due(known[row.name], row.cursor_at, now, limit=1)}
+        if not behind:
             return
         time.sleep(0.01)
+    logs = {log.name: log.read_text()[-2000:] for log in sorted(folder.glob("*.log"))}
+    pytest.fail(f"{behind} at {now}, {chaos.kills} kills, {chaos.stops} stops, {chaos.deaths} deaths: {logs}")
 
 
 def end_all_batches(ledger: Ledger) -> None:
