@@ -75,6 +75,7 @@ def not_past_a_clock_change(now: datetime, before: datetime) -> datetime:
 def settle(ledger: Ledger, now: datetime, what: Play, chaos: Chaos, folder: Path) -> None:
     """Wait until everything due was dealt with; meanwhile the workers end what was queued."""
     known = {one.name: one for one in watch.timetable(what.hourly) if one.trigger == "scheduler"}
+    behind: dict[str, datetime] = {}
     late = time.monotonic() + LONGEST_SECONDS
     while time.monotonic() < late:
         end_all_batches(ledger)
