@@ -2,7 +2,6 @@
 
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ from tasks.job import Job, Params
 from tasks.model import Answer, CannotTell, Finding, Ok, Severity
 from tasks.testing.fakes import FakeClock, FakeCommands, FakeSecrets, FakeTls
 from tasks.testing.stacks import FakeStacks
+from tests.support.waiting import until
 from worker.flow import Shift, execute_run
 from worker.flow.shift import Estate, Pace, Providers
 from worker.flow.signing_in import make_login_link
@@ -209,8 +209,7 @@ def serving() -> Iterator[Served]:
         server = uvicorn.Server(uvicorn.Config(front, log_config=None, lifespan="off", ws="none"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
-        while not server.started:
-            time.sleep(0.01)
+        until("the server is started", lambda: server.started)
         yield front
         server.should_exit = True
         thread.join()

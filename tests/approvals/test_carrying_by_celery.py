@@ -8,7 +8,8 @@ import pytest
 from tests.servers import PostgresServer, RedisServer
 from tests.support.chaos_worker import Worker
 from tests.support.effects_storm import hospital, rage_of_celery
-from tests.support.effects_ward import Ward, open_ward, wait_for
+from tests.support.effects_ward import Ward, open_ward
+from tests.support.waiting import until
 from worker.queue.telling import PREFIX
 from worker.records import Run, RunState
 
@@ -49,14 +50,14 @@ def test_a_bell_for_a_repair_that_came_by_the_queue_of_the_checks_does_nothing(
         worker = Worker(ward.environ, ward.home / "worker.log", queues)
         try:
             ring(ward, run, "checks")
-            wait_for("the worker hears it", lambda: times_heard(ward, run) == 1)
+            until("the worker hears it", lambda: times_heard(ward, run) == 1)
             if queues == "checks":
                 # Whatever follows it by the same way was dealt with after it.
                 ring(ward, other, "checks")
-                wait_for("the worker hears it", lambda: times_heard(ward, other) == 1)
+                until("the worker hears it", lambda: times_heard(ward, other) == 1)
             else:
                 ring(ward, other, "effects")
-                wait_for("the other is carried out", lambda: ward.run(other.id).state is RunState.SUCCEEDED)
+                until("the other is carried out", lambda: ward.run(other.id).state is RunState.SUCCEEDED)
             worker.drain()
             assert ward.run(run.id).state is RunState.QUEUED
             assert "run.started" not in ward.verbs(run)

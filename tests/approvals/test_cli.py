@@ -13,8 +13,9 @@ from sqlalchemy import Connection
 
 from tasks.ask import GATE_ONLY
 from tests.approvals.ward import PIN, PROD, pin_hash
-from tests.cli.conftest import PATIENCE_SECONDS, Cli, Instance, clean_environ, start, wait_for
+from tests.cli.conftest import Cli, Instance, clean_environ, start
 from tests.support.mending import lines_of, write
+from tests.support.waiting import PATIENCE_SECONDS, until
 from worker.ledger import Ledger, approvals
 from worker.records import Approval, ApprovalState
 
@@ -273,7 +274,7 @@ def test_a_yes_while_frozen_says_so_and_begins_after_thaw(live: Instance, bo: Cl
         assert values(live.cli, request_made) == []
     finally:
         live.cli("thaw", "--reason", "it is over")
-    wait_for(lambda: as_it_is(live.cli, request_made).state is ApprovalState.CARRIED_OUT)
+    until("it is carried out", lambda: as_it_is(live.cli, request_made).state is ApprovalState.CARRIED_OUT)
     assert values(live.cli, request_made) == [1]
 
 

@@ -15,8 +15,9 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from tests.support.chaos_worker import gone
-from tests.support.effects_ward import PATIENCE_SECONDS, Ward, ended, open_ward, wait_for
+from tests.support.effects_ward import Ward, ended, open_ward
 from tests.support.shift import ANA
+from tests.support.waiting import PATIENCE_SECONDS, until
 from worker.flow import verbs
 from worker.flow.errors import Refused
 from worker.flow.lost import take_over
@@ -73,7 +74,7 @@ def test_killed_at_every_point_of_a_step_that_cannot_be_probed_nobody_guesses(wa
 
 def keeper_of(ward: Ward, run: Run) -> int:
     """The process that keeps the command of the run's step, once it is there."""
-    wait_for("a command runs", lambda: bool(ward.effects(run) and ward.effects(run)[0].process.get("worker")))
+    until("a command runs", lambda: bool(ward.effects(run) and ward.effects(run)[0].process.get("worker")))
     pid = ward.effects(run)[0].process["pid"]
     assert isinstance(pid, int)
     return pid
@@ -84,7 +85,7 @@ def begun(ward: Ward, **members: object) -> Iterator[tuple[Run, "subprocess.Pope
     """A run and its worker, in the middle of its step."""
     [run] = ward.approve(members)
     with beside(ward, run) as victim:
-        wait_for("a step begins", lambda: bool(ward.effects(run)))
+        until("a step begins", lambda: bool(ward.effects(run)))
         if members.get("by_command"):
             keeper_of(ward, run)
         time.sleep(0.3)
@@ -103,7 +104,7 @@ def beside(ward: Ward, run: Run, at: str = "") -> Iterator["subprocess.Popen[byt
 
 
 def still(victim: "subprocess.Popen[bytes]") -> None:
-    wait_for("it stands still", lambda: psutil.Process(victim.pid).status() == psutil.STATUS_STOPPED)
+    until("it stands still", lambda: psutil.Process(victim.pid).status() == psutil.STATUS_STOPPED)
 
 
 def test_a_command_outlives_its_worker_and_nobody_begins_again_meanwhile(ward: Ward) -> None:
@@ -132,7 +133,7 @@ def test_a_command_that_does_not_outlive_dies_with_its_worker_and_is_done_again(
         keeper = keeper_of(ward, run)
         victim.kill()
         victim.wait()
-        wait_for("the keeper ends", lambda: gone(keeper))
+        until("the keeper ends", lambda: gone(keeper))
         assert ward.lines(run) == []
         ward.nurse(run)
     assert (ward.troubles(run), len(ward.lines(run))) == ([], 1)
@@ -158,7 +159,7 @@ def test_a_lease_that_ends_under_its_living_owner_is_left_to_it_while_a_step_goe
 def test_a_frozen_owner_is_waited_for_in_mid_step_and_goes_on_when_it_thaws(ward: Ward) -> None:
     with begun(ward, by_command=True, before_seconds=0.6, after_seconds=0.2) as (run, victim):
         freeze(victim, ward)
-        wait_for("the command ends", lambda: len(ward.lines(run)) == 1)
+        until("the command ends", lambda: len(ward.lines(run)) == 1)
         for _ in range(20):
             ward.expire(run)
             ward.sweep()

@@ -17,6 +17,7 @@ from tests.approvals.ward import Ward, person, rule
 from tests.notifications.web import WebServer, web_server
 from tests.support.mail import MailServer, mail_server
 from tests.support.slack import CHANNEL, TOKEN, Posted, SlackServer, slack_server
+from tests.support.waiting import until
 from worker.flow.linking import open_link
 from worker.policy import Policy
 from worker.records import Choice, DeliveryState
@@ -207,9 +208,10 @@ def test_a_channel_that_hangs_holds_up_nobody_elses_messages(room: Mailroom, sla
     step = threading.Thread(target=room.relay.step)
     step.start()
     try:
-        while not any((row.channel, row.state) == ("mail", DeliveryState.SENT) for row in room.deliveries(approval.id)):
-            assert step.is_alive()
-            threading.Event().wait(0.02)
+        until(
+            "the mail is sent",
+            lambda: ("mail", DeliveryState.SENT) in {(row.channel, row.state) for row in room.deliveries(approval.id)},
+        )
         assert step.is_alive()
     finally:
         slack.released.set()

@@ -8,7 +8,7 @@ import pytest
 
 from tests.chaos.conftest import PAIRS
 from tests.servers import PostgresServer
-from tests.support.chaos import Storm, wait_for
+from tests.support.chaos import Storm
 from worker.doorbell.broker import filesystem_folders
 from worker.records import RunState
 
@@ -18,10 +18,10 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 @pytest.mark.parametrize("pair", ["postgresql+filesystem"], indirect=True)
 def test_a_job_that_asks_the_ledger_while_it_is_away_waits_for_it(weather: Storm, postgres_server: PostgresServer) -> None:
     run_id = weather.enqueue(sleep_ms=1000, deaf=True)
-    wait_for("it starts", lambda: bool(weather.worker) and len(weather.starts()) == 1)
+    weather.until("it starts", lambda: bool(weather.worker) and len(weather.starts()) == 1)
     postgres_server.crash()
     # Its next act is to read its history.
-    wait_for("its work is done", lambda: '"worked"' in weather.last_words())
+    weather.until("its work is done", lambda: '"worked"' in weather.last_words())
     postgres_server.start()
     assert weather.settle().troubles() == []
     assert weather.run(run_id)[0] == RunState.SUCCEEDED
@@ -30,13 +30,13 @@ def test_a_job_that_asks_the_ledger_while_it_is_away_waits_for_it(weather: Storm
 @pytest.mark.parametrize("pair", [*PAIRS, "postgresql+rabbitmq"], indirect=True)
 def test_children_killed_at_rest_leave_a_worker_that_works(weather: Storm) -> None:
     weather.enqueue()
-    wait_for("the worker works", lambda: bool(weather.worker) and weather.count(RunState.SUCCEEDED) == 1)
+    weather.until("the worker works", lambda: bool(weather.worker) and weather.count(RunState.SUCCEEDED) == 1)
     worker = weather.worker
-    wait_for("all children are at rest", lambda: len(worker.children()) == 4)
+    weather.until("all children are at rest", lambda: len(worker.children()) == 4)
     for pid in worker.children():
         os.kill(pid, signal.SIGKILL)
     weather.enqueue(runs=4)
-    wait_for("it works again", lambda: weather.count(RunState.SUCCEEDED) == 5)
+    weather.until("it works again", lambda: weather.count(RunState.SUCCEEDED) == 5)
     assert weather.worker is worker
     assert weather.settle().troubles() == []
 
@@ -48,6 +48,6 @@ def test_a_worker_starts_over_a_table_of_bindings_that_is_torn(weather: Storm) -
     for table in tables:
         table.write_text('[["checks", "", "che')
     weather.enqueue()
-    wait_for("the worker works", lambda: bool(weather.worker) and weather.count(RunState.SUCCEEDED) == 1)
+    weather.until("the worker works", lambda: bool(weather.worker) and weather.count(RunState.SUCCEEDED) == 1)
     assert len(weather.workers) == 1
     assert all(json.loads(table.read_text()) for table in tables)

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import func, select
 
 from tests.chaos.conftest import PAIRS
-from tests.support.chaos import ASKER, Storm, storm, wait_for
+from tests.support.chaos import ASKER, Storm, storm
 from worker.flow import Order, Request, enqueue
 from worker.flow.results import fan_in
 from worker.ledger import runs, tallies
@@ -47,9 +47,9 @@ def test_a_fleet_completes_through_kills_and_a_member_that_hangs_and_never_outgr
         batch = enqueue(weather.house.shift, Request(orders=[Order(job="fleet")], trigger=Trigger.CLI, actor=ASKER)).batch
         watch = Watch(weather)
         for victim, done in (("group", 5), ("main", 15), ("child", 25)):
-            wait_for("some are done", lambda done=done: bool(weather.worker) and weather.count(RunState.SUCCEEDED) >= done)  # type: ignore[misc]
+            weather.until("some are done", lambda done=done: bool(weather.worker) and weather.count(RunState.SUCCEEDED) >= done)  # type: ignore[misc]
             weather.worker.kill(victim, None)  # type: ignore[arg-type]
-        wait_for("the night completes", lambda: bool(weather.worker) and ended(weather))
+        weather.until("the night completes", lambda: bool(weather.worker) and ended(weather))
         watch.end()
         with weather.house.ledger.read() as connection:
             found = runs.of_batch(connection, batch.id)

@@ -4,7 +4,7 @@ import pytest
 
 from tests.chaos.conftest import PAIRS
 from tests.servers import PostgresServer, RedisServer
-from tests.support.chaos import Storm, wait_for
+from tests.support.chaos import Storm
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 KILLS = 10
@@ -15,7 +15,7 @@ def all_is_well(weather: Storm) -> None:
     accounts = weather.settle()
     assert accounts.troubles() == []
     assert weather.missing() == []
-    wait_for("orphans end by themselves", lambda: weather.orphans() == [])
+    weather.until("orphans end by themselves", lambda: weather.orphans() == [])
 
 
 @pytest.mark.parametrize("pair", PAIRS, indirect=True)

@@ -12,7 +12,7 @@ from time import monotonic
 import pytest
 
 from tests.servers import PostgresServer, RabbitServer, RedisServer
-from tests.support.chaos import Storm, storm, wait_for
+from tests.support.chaos import Storm, storm
 from tests.support.chaos_report import Chapter, report
 from tests.support.chaos_worker import ROOT
 
@@ -72,8 +72,8 @@ def weather_out(found: Storm, kills: int, disturb: Callable[[int], None]) -> Cha
     try:
         found.rage(kills, disturb)
         found.settle()
-        wait_for("orphans end by themselves", lambda: found.orphans() == [])
-    except AssertionError as error:
+        found.until("orphans end by themselves", lambda: found.orphans() == [])
+    except (AssertionError, TimeoutError) as error:
         # The report tells it, and what the other storms came to.
         stuck = [str(error).splitlines()[0]]
     accounts = found.accounts()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.conftest import PAIRS
-from tests.support.chaos import Storm, storm, wait_for
+from tests.support.chaos import Storm, storm
 from tests.support.chaos_worker import gone
 from worker.records import RunState
 
@@ -27,7 +27,7 @@ def hasty(url_of_ledger: str, broker_url: str | None, tmp_path: Path) -> Iterato
 
 def expire_until(weather: Storm, taken_over: int) -> None:
     """Force every lease into the past, faster than heartbeats mend it, until so many runs were taken over."""
-    wait_for("the worker works", lambda: bool(weather.worker) and weather.count(RunState.RUNNING) > 0)
+    weather.until("the worker works", lambda: bool(weather.worker) and weather.count(RunState.RUNNING) > 0)
 
     def enough() -> bool:
         for _ in range(20):
@@ -35,7 +35,7 @@ def expire_until(weather: Storm, taken_over: int) -> None:
             time.sleep(0.01)
         return len(weather.starts()) - len(dict(weather.starts())) >= taken_over
 
-    wait_for("runs are taken over", enough)
+    weather.until("runs are taken over", enough)
 
 
 @pytest.mark.parametrize("pair", PAIRS, indirect=True)
@@ -52,15 +52,15 @@ def test_a_lease_forced_to_end_under_its_living_owner_gives_one_outcome(hasty: S
 @pytest.mark.parametrize("pair", PAIRS, indirect=True)
 def test_a_child_frozen_beyond_its_lease_writes_no_second_outcome(weather: Storm) -> None:
     run_id = weather.enqueue(sleep_ms=1000, callback=True, deaf=True)
-    wait_for("it starts", lambda: bool(weather.worker) and len(weather.starts()) == 1)
+    weather.until("it starts", lambda: bool(weather.worker) and len(weather.starts()) == 1)
     _, frozen = weather.starts()[0]
     os.kill(frozen, signal.SIGSTOP)
-    wait_for("another has finished it", lambda: weather.run(run_id) == (RunState.SUCCEEDED, 2))
+    weather.until("another has finished it", lambda: weather.run(run_id) == (RunState.SUCCEEDED, 2))
     before = weather.accounts().audit
     os.kill(frozen, signal.SIGCONT)
     # The thawed child goes on to its end, and is free for other work again.
     weather.enqueue(runs=8, sleep_ms=300)
-    wait_for("the thawed child works again", lambda: frozen in [pid for _, pid in weather.starts()[2:]] or gone(frozen))
+    weather.until("the thawed child works again", lambda: frozen in [pid for _, pid in weather.starts()[2:]] or gone(frozen))
     accounts = weather.settle()
     assert accounts.troubles() == []
     told = [row.verb for row in accounts.audit if row.object_id == run_id]
@@ -70,10 +70,10 @@ def test_a_child_frozen_beyond_its_lease_writes_no_second_outcome(weather: Storm
 @pytest.mark.parametrize("pair", PAIRS[:1], indirect=True)
 def test_a_child_that_hangs_ends_with_its_main_process_and_lets_go_of_its_run(weather: Storm) -> None:
     run_id = weather.enqueue(hangs_first=True, deaf=True)
-    wait_for("it starts", lambda: bool(weather.worker) and len(weather.starts()) == 1)
+    weather.until("it starts", lambda: bool(weather.worker) and len(weather.starts()) == 1)
     _, hanging = weather.starts()[0]
     weather.worker.kill("main", None)
     # Nobody enforces its time limit any more: on Linux the kernel ends it, by the death signal that Celery asks for.
     assert weather.settle().troubles() == []
     assert weather.run(run_id) == (RunState.SUCCEEDED, 2)
-    wait_for("the child ends", lambda: gone(hanging))
+    weather.until("the child ends", lambda: gone(hanging))

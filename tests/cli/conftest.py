@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,8 @@ from typing import Any
 
 import pytest
 
-PATIENCE_SECONDS = 60.0
+from tests.support.waiting import PATIENCE_SECONDS, until
+
 ESTATE = """
 [[command]]
 name = "fine"
@@ -76,13 +76,6 @@ def descendants(pid: int) -> list[int]:
     return [*direct, *(below for child in direct for below in descendants(child))]
 
 
-def wait_for(true: Callable[[], object]) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not true():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.05)
-
-
 def gone(pid: int) -> bool:
     """Ended; a zombie has ended, even if nobody asked for its status yet."""
     try:
@@ -105,7 +98,7 @@ def start(cli: Cli, *options: str) -> Instance:
             cli.argv("up", "--port", "0", "--ready-file", str(ready), *options), env=cli.environ, stdout=file, stderr=file
         )
     try:
-        wait_for(lambda: ready.exists() or process.poll() is not None)
+        until("it is ready", lambda: ready.exists() or process.poll() is not None, more=log.read_text)
         assert ready.exists(), log.read_text()
     except BaseException:
         process.kill()

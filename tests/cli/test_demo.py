@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Cli, descendants, gone, wait_for
+from tests.cli.conftest import Cli, descendants, gone
 from tests.servers.hiding import path_without
 from tests.servers.pulumi_install import Programs
+from tests.support.waiting import PATIENCE_SECONDS, until
 from worker.cli.refusals import Unavailable
 from worker.demo import reload, renew
 from worker.demo.browser import approve, link_in
@@ -89,7 +90,7 @@ def test_ctrl_c_ends_the_demo_and_all_that_it_started(cli: Cli, tmp_path: Path, 
             start_new_session=True,
         )
     try:
-        wait_for(lambda: "Ctrl-C" in log.read_text() or demo.poll() is not None)
+        until("it waits for a yes", lambda: "Ctrl-C" in log.read_text() or demo.poll() is not None)
         by_hand = log.read_text().partition("wait for your yes")[2]
         assert re.search(r"your PIN is \d{6}", by_hand)
         assert [link_in(Path(path)) for path in re.findall(r"\S+\.eml", by_hand)].count(None) == 0
@@ -97,8 +98,8 @@ def test_ctrl_c_ends_the_demo_and_all_that_it_started(cli: Cli, tmp_path: Path, 
         started = descendants(demo.pid)
         assert started
         demo.send_signal(signal.SIGINT)
-        assert demo.wait(60) == 0
-        wait_for(lambda: all(map(gone, started)))
+        assert demo.wait(PATIENCE_SECONDS) == 0
+        until("nothing of it is left", lambda: all(map(gone, started)))
     finally:
         demo.kill()
         demo.wait()

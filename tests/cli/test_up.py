@@ -12,7 +12,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.cli.conftest import Cli, Instance, descendants, gone, wait_for
+from tests.cli.conftest import Cli, Instance, descendants, gone
+from tests.support.waiting import PATIENCE_SECONDS, until
 from worker.cli.serving import open_instance
 from worker.doorbell import hold_home
 from worker.settings import Settings
@@ -47,7 +48,7 @@ def test_up_is_ready_runs_a_job_and_drains(
 
 def test_a_link_signs_in_once_and_up_writes_none_into_a_log(cli: Cli, launch: Launch) -> None:
     instance = launch(cli)
-    wait_for(lambda: "Sign in: nightshift login" in instance.log.read_text())
+    until("it tells how to sign in", lambda: "Sign in: nightshift login" in instance.log.read_text())
     assert "/login/" not in instance.log.read_text()
     link = cli("login").strip()
     with httpx.Client(follow_redirects=True) as browser:
@@ -68,7 +69,7 @@ def test_on_a_terminal_up_shows_a_link(cli: Cli) -> None:
             said += os.read(ours, 4096)
     finally:
         process.terminate()
-        process.wait(60)
+        process.wait(PATIENCE_SECONDS)
         os.close(ours)
 
 
@@ -79,7 +80,7 @@ def test_a_command_waits_for_an_up_that_has_only_begun(cli: Cli) -> None:
         with pytest.raises(subprocess.TimeoutExpired):
             asking.wait(3)
         open_instance(house)
-        assert asking.wait(60) == 0
+        assert asking.wait(PATIENCE_SECONDS) == 0
     assert cli.json("config", "show")["applied_by"] == "cli:up"
 
 
@@ -123,7 +124,7 @@ def test_nothing_outlives_an_up_that_was_killed(cli: Cli, launch: Launch) -> Non
     assert children
     instance.process.kill()
     instance.process.wait()
-    wait_for(lambda: all(map(gone, children)))
+    until("nothing of it is left", lambda: all(map(gone, children)))
 
 
 def test_a_changed_file_is_applied_and_a_wrong_one_is_not(cli: Cli, launch: Launch) -> None:
@@ -131,16 +132,20 @@ def test_a_changed_file_is_applied_and_a_wrong_one_is_not(cli: Cli, launch: Laun
     estate = cli.home / "estate.toml"
     good = estate.read_text() + '\n[[command]]\nname = "more"\nargv = ["true"]\n'
     estate.write_text(good)
-    wait_for(lambda: '"configuration_applied"' in instance.log.read_text() and cli.json("config", "show")["id"] == 2)
+    until(
+        "it is applied", lambda: '"configuration_applied"' in instance.log.read_text() and cli.json("config", "show")["id"] == 2
+    )
     estate.write_text(good + "\n[[comand]]\n")
-    wait_for(lambda: '"configuration_refused"' in instance.log.read_text())
+    until("it is refused", lambda: '"configuration_refused"' in instance.log.read_text())
     assert cli.json("config", "show")["id"] == 2
 
 
 def test_a_wrong_file_at_first_start_is_told_with_its_line(cli: Cli) -> None:
     (cli.home / "estate.toml").write_text('[[command]]\nname = "x"\nrun = ["true"]\n')
     # Not by what `cli` gives back: the worker that was started meanwhile may have greeted on standard output, or not.
-    done = subprocess.run(cli.argv("up", "--port", "0"), env=cli.environ, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        cli.argv("up", "--port", "0"), env=cli.environ, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False
+    )
     assert (done.returncode, "estate.toml:3" in done.stderr) == (1, True), done.stderr
 
 
@@ -153,7 +158,9 @@ def test_up_without_a_worker_leaves_runs_queued(cli: Cli, launch: Launch) -> Non
 def test_a_ledger_that_is_down_is_told_with_how_to_start_it(command: str, cli: Cli) -> None:
     away = cli.with_environ(NIGHTSHIFT_LEDGER_URL="postgresql://night:s3cr3t-pw@127.0.0.1:1/ledger", NIGHTSHIFT_PORT="0")
     # `up` may have started a worker meanwhile, which greets on standard output.
-    done = subprocess.run(away.argv(command), env=away.environ, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        away.argv(command), env=away.environ, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False
+    )
     told = done.stdout + done.stderr
     assert done.returncode == 2, told
     assert "does not answer" in told
@@ -186,10 +193,10 @@ def test_a_process_that_runs_singly_ends_by_sigterm(command: str, ledger_cli: Cl
     with log.open("wb") as file:
         process = subprocess.Popen(cli.argv(command), env=cli.environ, stdout=file, stderr=file)
     try:
-        wait_for(lambda: said[command] in log.read_text() or process.poll() is not None)
+        until("it runs", lambda: said[command] in log.read_text() or process.poll() is not None, more=log.read_text)
         assert process.poll() is None, log.read_text()
         process.terminate()
-        assert process.wait(60) == 0
+        assert process.wait(PATIENCE_SECONDS) == 0
     finally:
         process.kill()
         process.wait()

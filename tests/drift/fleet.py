@@ -16,6 +16,7 @@ from tasks.providers.pulumi.orphans import MARK
 from tests.cli.conftest import Cli, Instance, clean_environ, start
 from tests.drift.providing import PROVIDER, left_of
 from tests.lab.lab import Lab, LabStack
+from tests.support.waiting import until
 from worker.ledger.tables import SCHEDULES
 from worker.settings import load_settings
 from worker.wiring import House
@@ -24,8 +25,6 @@ Json = Any
 SCHEDULE = "nightly-drift"
 PATIENCE_SECONDS = 500.0
 """For a night; nothing is measured with it."""
-LEFT_SECONDS = 60.0
-"""So long after a death something of it may still run."""
 _PARENT, _SESSION = 1, 3
 POLICY = """\
 [[rule]]
@@ -107,10 +106,8 @@ class Fleet:
         return self.batch(batch_id)
 
     def until(self, what: str, so: Callable[[], object], seconds: float = PATIENCE_SECONDS) -> None:
-        deadline = time.monotonic() + seconds
-        while not so():
-            assert time.monotonic() < deadline, f"{what}: it did not; {self.instance.log.read_text()[-4000:]}"
-            time.sleep(0.1)
+        """Who gives up shows what the instance said last."""
+        until(what, so, seconds, more=lambda: self.instance.log.read_text()[-4000:])
 
     def fingerprint(self, stacks: Sequence[LabStack]) -> tuple[object, ...]:
         """What no look may change: states, locks, writes to the cloud."""

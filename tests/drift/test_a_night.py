@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.drift.fleet import LEFT_SECONDS, SCHEDULE, ancestor, command_of, estate, fleet, hanging, looking
+from tests.drift.fleet import SCHEDULE, ancestor, command_of, estate, fleet, hanging, looking
 from tests.drift.providing import servers
 from tests.lab.lab import Lab, LabStack
 from tests.support.stack import Flower
@@ -96,7 +96,7 @@ def test_a_night_that_n8n_began_completes_through_kills_of_child_worker_and_cli(
             victim = ancestor(cli, generations)
             assert "celery" in command_of(victim)
             os.kill(victim, signal.SIGKILL)
-            night.until("its looks are gone", partial(none_of, lost, lab), LEFT_SECONDS)
+            night.until("its looks are gone", partial(none_of, lost, lab))
         killed = two_hang()
         lab.cloud.reset()
         for cli in killed:
@@ -107,7 +107,7 @@ def test_a_night_that_n8n_began_completes_through_kills_of_child_worker_and_cli(
         assert ended["states"] == {"succeeded": 8}
         assert max(run["attempts"] for run in ended["runs"]) > 1, "no run was lost: nothing was killed in a look"
         assert len(night.nights()) == 1, "the scheduler found its night begun"
-        night.until("nothing of a look is left", lambda: not looking(lab), LEFT_SECONDS)
+        night.until("nothing of a look is left", lambda: not looking(lab))
         assert night.fingerprint(every) == before
 
 

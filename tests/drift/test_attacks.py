@@ -21,6 +21,7 @@ from tests.drift.test_check_for_real import SIX, RealNights, told
 from tests.drift.test_provider_looks import commit
 from tests.lab.lab import Lab, LabStack
 from tests.lab.program import Program, Resource, secret
+from tests.support.waiting import until
 
 CANARY = "canary-77aa01fe"
 EAST = {"size": 1, "zone": "east"}
@@ -74,7 +75,7 @@ def test_an_update_that_is_under_way_is_never_told_as_drift(lab: Lab, environmen
     lab.cloud.turn(answer_seconds=600)
     updating = lab.start(replace(stack, environment=environment), "up", "--yes", "--skip-preview")
     try:
-        lab.wait_until(lambda: lab.sizes(stack)["a"] == 50)
+        until("the update writes", lambda: lab.sizes(stack)["a"] == 50)
         nights = RealNights(lab, stack)
         answers = nights.night()
         assert [(type(one), one.reason) for one in answers if isinstance(one, CannotTell)] == [(CannotTell, "being_updated")]

@@ -13,6 +13,7 @@ from tasks.stacks import Backend, Lock, Looked
 from tests.drift.providing import LONG, PROVIDER, Looker, References, left_of, looker, seen, servers
 from tests.lab.lab import Lab, LabStack
 from tests.lab.program import Program, Resource
+from tests.support.waiting import until
 
 CANARY = "canary-9c40be11"
 BROKEN = '{"name": "lab", "runtime": "yaml", "resources": {"a": {"type": "fakecloud:index:Nothing"}}}'
@@ -78,7 +79,7 @@ def test_a_wrong_passphrase(lab: Lab, look: Looker) -> None:
 
 def test_no_passphrase_where_one_is_needed(lab: Lab, look: Looker) -> None:
     stack = lab.stack(Program(resources={"a": Resource(properties={"size": 1, "password": CANARY})}))
-    assert refusal(lambda: look.look(stack, passphrase=None)).reason == "wrong_passphrase"
+    assert refusal(lambda: look.look(stack, passphrase=None)).reason == "passphrase_missing"
 
 
 def test_a_secret_that_cannot_be_read_names_its_reference(stack: LabStack, look: Looker) -> None:
@@ -124,7 +125,7 @@ def test_pending_operations_of_an_update_that_died_are_told(lab: Lab, stack: Lab
     lab.write(stack, servers(a=5, b=2))
     lab.cloud.turn(write_seconds=60)
     running = lab.start(stack, "up", "--yes", "--skip-preview")
-    lab.wait_until(lambda: lab.pending(stack) != [])
+    until("the update is under way", lambda: lab.pending(stack))
     running.end()
     lab.cloud.reset()
 

@@ -15,6 +15,7 @@ from tasks.errors import StackError
 from tasks.providers.pulumi.orphans import end_orphans
 from tests.drift.providing import PROVIDER, Looker, left_of, looker, servers
 from tests.lab.lab import Lab, LabStack
+from tests.support.waiting import PATIENCE_SECONDS, until
 
 KEEPER = "process_keeper.py"
 WORKER = """
@@ -45,10 +46,10 @@ def looking(lab: Lab) -> Iterator[tuple[LabStack, Looker, list[StackError]]]:
     thread = threading.Thread(target=run)
     thread.start()
     try:
-        lab.wait_until(lambda: reading(lab))
+        until("it reads", lambda: reading(lab))
         yield stack, look, ended
     finally:
-        thread.join(100)
+        thread.join(PATIENCE_SECONDS)
 
 
 def reading(lab: Lab) -> bool:
@@ -79,7 +80,7 @@ def test_the_cli_is_killed(lab: Lab) -> None:
     with looking(lab) as (stack, _, ended):
         state = lab.state_hash(stack)
         os.kill(pids("refresh --preview-only", lab)[0], signal.SIGKILL)
-        lab.wait_until(lambda: ended != [])
+        until("the look ends", lambda: ended)
         assert left_of(lab) == []
     assert (ended[0].reason, ended[0].retryable) == ("failed", True)
     assert (lab.state_hash(stack), lab.locks()) == (state, [])
@@ -89,7 +90,7 @@ def test_the_keeper_is_killed(lab: Lab) -> None:
     with looking(lab) as (stack, _, ended):
         state = lab.state_hash(stack)
         os.kill(keeper_of(lab), signal.SIGKILL)
-        lab.wait_until(lambda: ended != [])
+        until("the look ends", lambda: ended)
         assert left_of(lab) == []
     assert (ended[0].reason, ended[0].retryable) == ("failed", True)
     assert (lab.state_hash(stack), lab.locks()) == (state, [])
@@ -102,20 +103,20 @@ def test_the_worker_is_killed(lab: Lab, keeper_too: bool) -> None:  # noqa: FBT0
     lab.cloud.turn(read_seconds=600)
     root = str(Path(__file__).parents[2])
     worker = subprocess.Popen([sys.executable, "-c", WORKER, str(lab.folder)], cwd=root, env={**os.environ, "PYTHONPATH": root})
-    lab.wait_until(lambda: reading(lab))
+    until("it reads", lambda: reading(lab))
 
     if keeper_too:
         os.kill(keeper_of(lab), signal.SIGSTOP)  # so that it does not end the rest before it is killed itself
         keeper = keeper_of(lab)
         worker.kill()
         os.kill(keeper, signal.SIGKILL)
-        lab.wait_until(lambda: not pids("refresh --preview-only", lab))
+        until("the CLI is gone", lambda: not pids("refresh --preview-only", lab))
         end_orphans_now()
     else:
         worker.kill()
     worker.wait()
 
-    lab.wait_until(lambda: left_of(lab) == [])
+    until("nothing is left", lambda: left_of(lab) == [])
     assert (lab.state_hash(stack), lab.locks()) == (state, [])
     lab.cloud.reset()
     assert looker(lab).look(stack).complete
@@ -138,4 +139,4 @@ def test_the_processes_of_a_living_look_are_nobodys_orphans(lab: Lab) -> None:
         end_orphans()
         assert sorted(left_of(lab)) == sorted(before)
         os.kill(keeper_of(lab), signal.SIGKILL)
-        lab.wait_until(lambda: ended != [])
+        until("the look ends", lambda: ended)

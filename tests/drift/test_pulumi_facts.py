@@ -10,6 +10,7 @@ import pytest
 
 from tests.lab.lab import Lab, LabStack
 from tests.lab.program import Program, Resource, secret
+from tests.support.waiting import until
 
 LOOK = ("refresh", "--preview-only")
 PROPOSE = ("preview", "--refresh", "--save-plan")
@@ -186,7 +187,7 @@ def test_12_a_scan_that_races_an_update_tells_the_update_as_drift_and_the_state_
     lab.cloud.turn(answer_seconds=4.0)
     before, writes = lab.state_hash(stack), lab.cloud.counts().writes
     update = lab.start(stack, "up", "--yes", "--skip-preview")
-    lab.wait_until(lambda: lab.cloud.counts().writes > writes)
+    until("the update writes", lambda: lab.cloud.counts().writes > writes)
 
     seen = lab.run(stack, *LOOK)
 

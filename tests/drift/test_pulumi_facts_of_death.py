@@ -15,6 +15,7 @@ import pytest
 
 from tests.lab.lab import Lab, LabStack, Running, session_of
 from tests.lab.program import Program, Resource
+from tests.support.waiting import until
 
 UP = ("up", "--yes", "--skip-preview")
 NAMES = ("a", "b", "c", "d")
@@ -40,7 +41,7 @@ def updating(lab: Lab, *, answer_seconds: float = 3.0) -> Iterator[tuple[LabStac
     before = lab.cloud.counts().writes
     running = lab.start(stack, *UP)
     try:
-        lab.wait_until(lambda: lab.cloud.counts().writes == before + len(NAMES))
+        until("every write has begun", lambda: lab.cloud.counts().writes == before + len(NAMES))
         yield stack, running
     finally:
         running.end()
@@ -59,7 +60,7 @@ def test_7_one_signal_waits_for_the_writes_in_flight_and_leaves_no_lock(lab: Lab
 def test_7b_two_signals_leave_pending_operations_and_no_lock(lab: Lab) -> None:
     with updating(lab, answer_seconds=60) as (stack, running):
         running.signal(signal.SIGINT)
-        lab.wait_until(lambda: "again" in running.output.read_text())
+        until("it asks for another", lambda: "again" in running.output.read_text())
         running.signal(signal.SIGINT)
         done = lab.finish(running)
         assert (done.exit_code, lab.locks()) == (8, [])
@@ -85,10 +86,10 @@ def test_6b_with_its_parent_dead_the_cli_ends_well_only_if_its_output_is_a_file(
     lab.cloud.turn(answer_seconds=3.0)
     before = lab.cloud.counts().writes
     with orphaned(lab, stack, output) as running:
-        lab.wait_until(lambda: lab.cloud.counts().writes == before + len(NAMES))
+        until("every write has begun", lambda: lab.cloud.counts().writes == before + len(NAMES))
         running.process.kill()
         running.process.wait()
-        lab.wait_until(lambda: not alive(running.child))
+        until("the CLI ends", lambda: not alive(running.child))
     if output == "files":
         assert (lab.locks(), lab.pending(stack)) == ([], [])
         assert lab.sizes(stack) == dict.fromkeys(NAMES, 2)

@@ -5,8 +5,7 @@ import json
 import os
 import signal
 import subprocess
-import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -106,12 +105,6 @@ class Lab:
         finally:
             running.end()
         return Ran(exit_code=code, output=running.output.read_text(errors="replace"), log=read_log(running.log))
-
-    def wait_until(self, condition: Callable[[], bool], seconds: float = 60.0) -> None:
-        deadline = time.monotonic() + seconds
-        while not condition():
-            assert time.monotonic() < deadline, "what the test waits for does not happen"
-            time.sleep(0.02)
 
     def environment(self, stack: LabStack) -> dict[str, str]:
         return {

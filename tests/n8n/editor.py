@@ -3,16 +3,14 @@
 import base64
 import json
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from tests.servers import N8nServer
 from tests.servers.n8n import OWNER
 from tests.support.browser import Page
+from tests.support.waiting import until
 
-PATIENCE_SECONDS = 120.0
 _NODES = "[...document.querySelectorAll('[data-test-id=\"canvas-node\"]')]"
 _BOXES = (
     f"JSON.stringify({_NODES}.map((each) => {{ const box = each.getBoundingClientRect(); return [box.x, box.y, box.width]; }}))"
@@ -37,7 +35,7 @@ class Editor:
 
     def sign_in(self) -> None:
         self.page.open(f"{self.n8n.url}/signin")
-        self._until("the page to sign in", lambda: self._there("input[type=password]"))
+        until("the page to sign in", lambda: self._there("input[type=password]"))
         body = json.dumps({"emailOrLdapLoginId": OWNER["email"], "password": OWNER["password"]})
         headers = "{'content-type': 'application/json', 'browser-id': localStorage.getItem('n8n-browserId') || ''}"
         call = f"fetch('/rest/login', {{method: 'POST', headers: {headers}, body: {json.dumps(body)}}})"
@@ -47,7 +45,7 @@ class Editor:
     def show(self, workflow_id: str) -> None:
         """The canvas of a workflow, all of it in sight."""
         self.page.open(f"{self.n8n.url}/workflow/{workflow_id}")
-        self._until("the canvas", lambda: self._there('[data-test-id="canvas-node"]'))
+        until("the canvas", lambda: self._there('[data-test-id="canvas-node"]'))
         self.steady()
         self._click('[data-test-id="zoom-to-fit"]')
         self.steady()
@@ -61,7 +59,7 @@ class Editor:
             seen.append(str(self.page.run(_BOXES)))
             return seen[-1] == seen[-2] != "[]"
 
-        self._until("a canvas at rest", same)
+        until("a canvas at rest", same)
 
     def download(self, folder: Path) -> Path:
         """By the menu; the file, once it is whole."""
@@ -69,7 +67,7 @@ class Editor:
         self.page.ask("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(folder), browserContextId=context)
         self._click('[data-test-id="workflow-menu"]')
         self._click('[data-test-id="workflow-menu-item-download"]')
-        self._until("the download", lambda: bool(list(folder.glob("*.json"))))
+        until("the download", lambda: bool(list(folder.glob("*.json"))))
         (found,) = folder.glob("*.json")
         return found
 
@@ -101,14 +99,8 @@ class Editor:
         self.page.run("new Promise((done) => requestAnimationFrame(() => done(1)))")
 
     def _click(self, selector: str) -> None:
-        self._until(selector, lambda: self._there(selector))
+        until(selector, lambda: self._there(selector))
         self.page.run(f"document.querySelector({json.dumps(selector)}).click()")
 
     def _there(self, selector: str) -> bool:
         return bool(self.page.run(f"!!document.querySelector({json.dumps(selector)})"))
-
-    def _until(self, what: str, look: Callable[[], Any]) -> None:
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while not look():
-            assert time.monotonic() < deadline, f"{what}: not within {PATIENCE_SECONDS:.0f} s"
-            time.sleep(0.1)

@@ -5,7 +5,7 @@ import random
 from collections import Counter as Tally
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -18,9 +18,10 @@ import httpx
 from tests.n8n.stage import WORD, Stage, open_stage
 from tests.n8n.waits import BACK, Counter, by_webhook, counting, made, post, start, wait
 from tests.servers import N8nServer
+from tests.support.waiting import until
 
 PATH = "test/counted"
-SETTLING_SECONDS = 120
+SETTLING_SECONDS = 200
 _AT_ONCE = 6
 _OVER = ("sent", "failed", "disabled")
 
@@ -158,11 +159,13 @@ class Storm:
 
     def settle(self) -> None:
         """Until every run has ended, nothing is sent any more, and n8n has gone on with what it took."""
-        for under_way in (self._under_way, self._taken):
-            deadline = monotonic() + SETTLING_SECONDS
-            while (left := under_way()) and monotonic() < deadline:
-                sleep(0.25)
-            assert under_way is not self._under_way or left == []
+
+        def left() -> str:
+            return "\n".join(self._under_way())
+
+        until("every result is sent or given up", lambda: not left(), SETTLING_SECONDS, more=left)
+        with suppress(TimeoutError):  # the books name what n8n never went on with
+            until("n8n goes on with what it took", lambda: not self._taken(), SETTLING_SECONDS)
 
     def _taken(self) -> list[str]:
         """Executions whose result was delivered, and that are not over."""
@@ -218,6 +221,7 @@ class Storm:
             answer = httpx.get(
                 f"{self.stage.n8n.url}/api/v1/executions/{number}",
                 headers={"X-N8N-API-KEY": self.stage.n8n.api_key},
+                timeout=60,
                 trust_env=False,
             )
             if answer.is_success and answer.json()["workflowId"] == self.workflow:

@@ -2,8 +2,7 @@
 
 import json
 import shutil
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
@@ -16,12 +15,12 @@ from tests.cli.conftest import Cli, Instance, clean_environ, start
 from tests.n8n.bench import GATEWAY, WEBHOOK, Line
 from tests.servers import N8nServer
 from tests.servers.process import free_port
+from tests.support.waiting import until
 from worker.tokens import hash_pin
 
 SHIPPED = Path(__file__).parents[2] / "n8n_workflows"
 PIN = "482915"
 WORD = "of-the-webhook-alone"
-PATIENCE_SECONDS = 60
 ESTATE = """\
 [environments.production]
 mode = "execute"
@@ -80,7 +79,6 @@ environments = ["production"]
 approvers = 1
 """
 Items = list[dict[str, Any]]
-_Answer = Callable[[], Any]
 
 
 @dataclass
@@ -121,8 +119,7 @@ class Stage:
             answer = httpx.post(f"{self.n8n.url}/webhook/{path}", json=body, headers=headers, timeout=30, trust_env=False)
             return None if answer.status_code == httpx.codes.NOT_FOUND else answer
 
-        answer: httpx.Response = until(f"the webhook {path} is mounted", called)
-        return answer
+        return until(f"the webhook {path} is mounted", called)
 
     def execution(self, execution_id: str) -> dict[str, Any]:
         found: dict[str, Any] = self.n8n.api("GET", f"/executions/{execution_id}?includeData=true")
@@ -131,9 +128,9 @@ class Stage:
     def ended(self, execution_id: str) -> dict[str, Any]:
         """The execution, once it is over; fails unless it succeeded."""
 
-        def over() -> bool | None:
+        def over() -> bool:
             found = self.n8n.api("GET", f"/executions/{execution_id}")
-            return True if found["finished"] or found["status"] in ("error", "crashed", "canceled") else None
+            return found["finished"] or found["status"] in ("error", "crashed", "canceled")
 
         until(f"execution {execution_id} ends", over)
         found = self.execution(execution_id)
@@ -146,7 +143,7 @@ class Stage:
 
     def newest(self, name: str, known: Sequence[str] = ()) -> str:
         """The execution of a workflow that is not among the known ones, once there is one."""
-        return str(until(f"{name} is run", lambda: next(iter(set(self.executions(name)) - set(known)), None)))
+        return until(f"{name} is run", lambda: next(iter(set(self.executions(name)) - set(known)), None))
 
     def executions(self, name: str) -> list[str]:
         rows = self.n8n.api("GET", f"/executions?workflowId={self.id_of(name)}&limit=250")["data"]
@@ -191,8 +188,7 @@ class Stage:
             rows = self.ana.get("/v1/approvals?state=pending").json()["approvals"]
             return next((row for row in rows if row["subject"] == subject), None)
 
-        found: dict[str, Any] = until(f"people are asked about {subject}", asked)
-        return found
+        return until(f"people are asked about {subject}", asked)
 
     def decide(self, subject: str, choice: str, reason: str = "as I said") -> dict[str, Any]:
         """Ana says it, with her PIN."""
@@ -201,17 +197,6 @@ class Stage:
         answer = self.ana.post(f"/v1/approvals/{asked['id']}/decisions", json=body)
         assert answer.status_code == httpx.codes.CREATED, answer.text
         return asked
-
-
-def until(what: str, look: _Answer) -> Any:
-    """The first thing that `look` finds."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while True:
-        seen = look()
-        if seen is not None:
-            return seen
-        assert time.monotonic() < deadline, f"{what}: not within {PATIENCE_SECONDS} s"
-        time.sleep(0.1)
 
 
 def items_of(execution: dict[str, Any], node: str) -> Items:

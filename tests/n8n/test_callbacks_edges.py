@@ -9,9 +9,10 @@ import httpx
 import pytest
 
 from tests.n8n.bench import GATEWAY
-from tests.n8n.stage import Stage, items_of, node, open_stage, until
+from tests.n8n.stage import Stage, items_of, node, open_stage
 from tests.n8n.waits import BACK, KEY, Counter, by_hand, callback_of, counting, made, post, resume_url, start, told, wait, waits
 from tests.servers import N8nServer
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 SLOW = """
@@ -210,7 +211,7 @@ def _refusal(stage: Stage, body: str, key: str = KEY) -> str:
         error = found.get("data", {}).get("resultData", {}).get("error")
         return json.dumps(error) if found["status"] == "error" else None
 
-    return str(until("it is refused", failed))
+    return until("it is refused", failed)
 
 
 def test_after_a_reset_of_its_database_n8n_needs_a_fresh_token(

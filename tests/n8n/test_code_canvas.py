@@ -2,15 +2,15 @@
 
 import json
 import shutil
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.n8n.bench import Bench, texts
-from tests.n8n.editor import PATIENCE_SECONDS, Editor
+from tests.n8n.editor import Editor
 from tests.support.browser import Browser
+from tests.support.waiting import until
 
 
 @pytest.fixture
@@ -32,10 +32,7 @@ def test_a_download_is_the_same_bytes_and_a_drag_moves_one_node_alone(bench: Ben
     bench.elsewhere.mkdir()
     shutil.copy(editor.download(tmp_path / "downloads"), bench.elsewhere / "download.json")
     editor.drag("All clean", 80, 60)
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while bench.raw("example_nightly_tls")["updatedAt"] == before:
-        assert time.monotonic() < deadline, "the editor did not save"
-        time.sleep(0.5)
+    until("the editor saves", lambda: bench.raw("example_nightly_tls")["updatedAt"] != before)
     # Beside its neighbours: the download knows them by id alone.
     for slug in ("example_run_job", "example_error_handler"):
         (bench.elsewhere / f"{slug}.json").write_text(json.dumps(bench.raw(slug)))

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.n8n.stage import until
 from tests.servers.n8n_install import SCRIPT
+from tests.support.waiting import PATIENCE_SECONDS, until
 
 NPM = """\
 #!/bin/sh
@@ -59,12 +59,12 @@ def place(tmp_path: Path) -> Place:
 
 def test_who_comes_while_n8n_is_being_installed_waits_and_installs_nothing(place: Place) -> None:
     with place.installing() as first:
-        until("npm runs", lambda: place.asked() or None)
+        until("npm runs", place.asked)
         with place.installing() as second:
             assert second.stderr is not None
             assert second.stderr.readline().endswith("by another process; waiting for it …\n")
             place.go.touch()
-            assert (first.wait(60), second.wait(60)) == (0, 0)
+            assert (first.wait(PATIENCE_SECONDS), second.wait(PATIENCE_SECONDS)) == (0, 0)
     assert place.asked() == [str(place.installed / "node24"), str(place.installed)]
 
 

@@ -1,6 +1,7 @@
 """Each workflow that ships, published on a real n8n and run against a real gateway and worker."""
 
-from tests.n8n.stage import Stage, until
+from tests.n8n.stage import Stage
+from tests.support.waiting import until
 
 
 def test_three_items_in_are_three_results_out_through_one_callback(stage: Stage) -> None:
@@ -73,7 +74,7 @@ def test_a_webhook_is_closed_to_those_without_the_word(stage: Stage) -> None:
 
 def test_what_fails_in_n8n_becomes_a_finding(stage: Stage) -> None:
     stage.call_by_webhook_and_fail()
-    (found,) = until("it is found", lambda: stage.findings("Test / Fails") or None)
+    (found,) = until("it is found", lambda: stage.findings("Test / Fails"))
     assert (found["title"], found["reason"]) == ("n8n: Test / Fails failed", "workflow_failed")
     assert "At node Fails: it broke" in found["detail"]
 
@@ -109,7 +110,7 @@ def test_a_result_that_no_wait_took_is_listed_with_its_reason(stage: Stage) -> N
     stage.pending("Hold the line")
     url = f"{stage.n8n.url}/webhook-waiting/{execution}?signature={'0' * 64}"
     asked = stage.api.post("/v1/runs", json={"job": "command", "params": {"entries": ["fine"]}, "callback_url": url}).json()
-    until("it is undelivered", lambda: stage.api.get("/v1/deliveries?kind=callback&state=failed").json()["deliveries"] or None)
+    until("it is undelivered", lambda: stage.api.get("/v1/deliveries?kind=callback&state=failed").json()["deliveries"])
     stage.webhook("nightshift/undelivered")
     (told,) = stage.out(stage.newest("Undelivered results"), "Undelivered")
     assert (told["batch"], told["why"].partition(": ")[0]) == (

@@ -9,7 +9,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from tests.n8n.bench import GATEWAY
-from tests.n8n.stage import Stage, in_a_row, node, until
+from tests.n8n.stage import Stage, in_a_row, node
+from tests.support.waiting import until
 
 KEY = "=n8n/{{ $workflow.id }}/{{ $execution.id }}/start/{{ $runIndex }}"
 BACK = "$execution.resumeUrl + '/results'"
@@ -103,8 +104,7 @@ def waits(stage: Stage, execution_id: str) -> dict[str, Any]:
         found = stage.execution(execution_id)
         return found if found["status"] == "waiting" else None
 
-    found: dict[str, Any] = until(f"execution {execution_id} waits", look)
-    return found
+    return until(f"execution {execution_id} waits", look)
 
 
 def resume_url(stage: Stage, execution: Mapping[str, Any], suffix: str = "results") -> str:
@@ -126,5 +126,4 @@ def told(stage: Stage, batch_id: str, *states: str) -> dict[str, Any]:
         row = callback_of(stage, batch_id)
         return row if row and row["state"] in states else None
 
-    row: dict[str, Any] = until(f"the result of {batch_id} is {' or '.join(states)}", look)
-    return row
+    return until(f"the result of {batch_id} is {' or '.join(states)}", look, more=lambda: f"it is {callback_of(stage, batch_id)}")

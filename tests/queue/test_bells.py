@@ -7,7 +7,8 @@ from uuid import uuid4
 
 import pytest
 
-from tests.support.stack import Flower, Stack, until
+from tests.support.stack import Flower, Stack
+from tests.support.waiting import until
 from worker.queue.telling import PREFIX
 from worker.records import RunState
 

@@ -9,7 +9,8 @@ import pytest
 from kombu import Connection, Exchange, Queue
 
 from tests.servers import RabbitServer
-from tests.support.stack import Stack, until
+from tests.support.stack import Stack
+from tests.support.waiting import until
 from worker.doorbell import FolderDoorbell, hold_home, transport_options
 from worker.records import RunState
 

@@ -13,7 +13,8 @@ from celery.result import AsyncResult
 from sqlalchemy import insert
 
 from tests.servers import RedisServer
-from tests.support.stack import ASKER, Flower, Stack, until
+from tests.support.stack import ASKER, Flower, Stack
+from tests.support.waiting import until
 from worker.flow.verbs import resolve
 from worker.ledger.tables import EFFECTS
 from worker.queue.telling import PREFIX, CannotTell, NeedsAttention, RunFailed

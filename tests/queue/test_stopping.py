@@ -9,7 +9,8 @@ import psutil
 import pytest
 
 from tests.servers import RedisServer
-from tests.support.stack import Stack, until
+from tests.support.stack import Stack
+from tests.support.waiting import until
 from worker.records import RunState
 
 

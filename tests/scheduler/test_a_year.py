@@ -1,7 +1,6 @@
 """Four schedulers and a caller, killed and stopped at random through a simulated year: every fire once."""
 
 import random
-import time
 from collections import Counter
 from contextlib import closing
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from schedules.schedule import latest_due
 from tests.scheduler import watch
 from tests.scheduler.chaos import Chaos
 from tests.scheduler.oracle import fire_keys, midnight
+from tests.support.waiting import until
 from worker.ledger import Ledger, schedules
 from worker.ledger.tables import AUDIT, BATCHES, NIGHTS, OUTBOX, RUNS
 from worker.records import Topic
@@ -75,18 +75,21 @@ def not_past_a_clock_change(now: datetime, before: datetime) -> datetime:
 def settle(ledger: Ledger, now: datetime, what: Play, chaos: Chaos, folder: Path) -> None:
     """Wait until everything due was dealt with; meanwhile the workers end what was queued."""
     known = {one.name: one for one in watch.timetable(what.hourly) if one.trigger == "scheduler"}
-    behind: dict[str, datetime] = {}
-    late = time.monotonic() + LONGEST_SECONDS
-    while time.monotonic() < late:
-        end_all_batches(ledger)
+
+    def behind() -> dict[str, datetime]:
         with ledger.read() as connection:
             rows = [row for row in schedules.listing(connection) if row.name in known]
-        behind = {row.name: row.cursor_at for row in rows if latest_due(known[row.name], row.cursor_at, now, limit=1)}
-        if not behind:
-            return
-        time.sleep(0.01)
-    logs = {log.name: log.read_text()[-2000:] for log in sorted(folder.glob("*.log"))}
-    pytest.fail(f"{behind} at {now}, {chaos.kills} kills, {chaos.stops} stops, {chaos.deaths} deaths: {logs}")
+        return {row.name: row.cursor_at for row in rows if latest_due(known[row.name], row.cursor_at, now, limit=1)}
+
+    def dealt_with() -> bool:
+        end_all_batches(ledger)
+        return not behind()
+
+    def more() -> str:
+        logs = {log.name: log.read_text()[-2000:] for log in sorted(folder.glob("*.log"))}
+        return f"behind: {behind()}; {chaos.kills} kills, {chaos.stops} stops, {chaos.deaths} deaths: {logs}"
+
+    until(f"all that is due at {now} is dealt with", dealt_with, LONGEST_SECONDS, more=more)
 
 
 def end_all_batches(ledger: Ledger) -> None:

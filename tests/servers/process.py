@@ -8,13 +8,14 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
-READY_SECONDS = 60.0
-STOP_SECONDS = 30.0
+from tests.support.waiting import until
+
+READY_SECONDS = 180.0
+STOP_SECONDS = 60.0
 
 
 class Missing(Exception):  # noqa: N818 - a state of the machine, not a fault
@@ -141,12 +142,13 @@ class Server:
             raise RuntimeError(message)
 
     def wait_for(self, condition: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + READY_SECONDS
-        while not condition():
-            if not self.running or time.monotonic() > deadline:
-                message = f"{self.name} {'is not ready' if self.running else 'ended'}; its last words:\n{self.log_tail()}"
-                raise RuntimeError(message)
-            time.sleep(0.01)
+        until(f"{self.name} is ready", lambda: condition() or self._ended(), READY_SECONDS, more=self.log_tail)
+
+    def _ended(self) -> Literal[False]:
+        if not self.running:
+            message = f"{self.name} ended; its last words:\n{self.log_tail()}"
+            raise RuntimeError(message)
+        return False
 
     def _end(self, number: signal.Signals) -> None:
         if self._process is None:

@@ -5,15 +5,14 @@ import os
 import shutil
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
 from tests.servers import Missing
+from tests.support.waiting import until
 
-PATIENCE_SECONDS = 60.0
 PROGRAM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = (
     "--headless",
@@ -112,10 +111,8 @@ class Page:
 
     def settle(self) -> None:
         """Until a page is there that nobody has left, and its scripts have run."""
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while not self.run("!window.left && document.readyState === 'complete' && location.href !== 'about:blank'"):
-            assert time.monotonic() < deadline, "the page does not load"
-            time.sleep(0.01)
+        loaded = "!window.left && document.readyState === 'complete' && location.href !== 'about:blank'"
+        until("the page loads", lambda: self.run(loaded))
 
     def run(self, script: str) -> Any:
         """What the expression gives; None while one page takes the place of another."""

@@ -18,6 +18,7 @@ from sqlalchemy.exc import DBAPIError
 from tests.support.chaos_accounts import Accounts
 from tests.support.chaos_job import STARTS
 from tests.support.chaos_worker import ROOT, VICTIMS, Victim, Worker
+from tests.support.waiting import PATIENCE_SECONDS, until
 from worker import configuration
 from worker.doorbell import FolderDoorbell, hold_home
 from worker.flow import Order, Request, enqueue
@@ -38,8 +39,6 @@ PACE = {
     "MAX_ATTEMPTS": "1000",
     "CONCURRENCY": "4",
 }
-PATIENCE_SECONDS = 90.0
-"""For anything to come about; nothing is measured with it."""
 
 
 def request(name: str, *, runs: int = 1, callback: str | None = None, **patient: object) -> Request:
@@ -47,21 +46,6 @@ def request(name: str, *, runs: int = 1, callback: str | None = None, **patient:
     targets = [{"name": f"{name}.{number}", **patient} for number in range(runs)]
     orders = [Order(job="chaos", params={"targets": targets})]
     return Request(orders=orders, trigger=Trigger.CLI, actor=ASKER, callback=callback)
-
-
-def wait_for(what: str, condition: Callable[[], bool]) -> None:
-    """Until it is so; a ledger that is away says nothing yet."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not _so(condition):
-        assert time.monotonic() < deadline, f"{what}: not within {PATIENCE_SECONDS} s"
-        time.sleep(0.05)
-
-
-def _so(condition: Callable[[], bool]) -> bool:
-    try:
-        return condition()
-    except DBAPIError:
-        return False
 
 
 @dataclass
@@ -123,7 +107,7 @@ class Storm:
     def kill_at_work(self, victim: Victim) -> None:
         """Wait until the worker is at work again, then kill."""
         before = len(self.starts())
-        wait_for("the worker works", lambda: self.worker.alive() and len(self.starts()) > before + 2)
+        self.until("the worker works", lambda: self.worker.alive() and len(self.starts()) > before + 2)
         time.sleep(random.uniform(0, 0.15))  # noqa: S311 - another moment each time
         self.worker.kill(victim, self.starts()[-1][1])
         self.kills[victim] += 1
@@ -141,11 +125,15 @@ class Storm:
             feeder.join(PATIENCE_SECONDS)
             self._feed_over.clear()
 
+    def until(self, what: str, look: Callable[[], object]) -> None:
+        """A ledger that is away says nothing yet; who gives up shows what the workers said last."""
+        until(what, look, not_yet=DBAPIError, more=self.last_words)
+
     def settle(self) -> Accounts:
         """Wait until all is done, bells cleared and the audit chained; the books."""
-        wait_for("every run ends", lambda: bool(self.worker) and self.count(RunState.QUEUED, RunState.RUNNING) == 0)
-        wait_for("every bell is cleared", lambda: self._rows(OUTBOX.c.topic == Topic.BELL) == 0)
-        wait_for("the audit is chained", lambda: self._rows(AUDIT.c.number.is_(None)) == 0)
+        self.until("every run ends", lambda: bool(self.worker) and self.count(RunState.QUEUED, RunState.RUNNING) == 0)
+        self.until("every bell is cleared", lambda: self._rows(OUTBOX.c.topic == Topic.BELL) == 0)
+        self.until("the audit is chained", lambda: self._rows(AUDIT.c.number.is_(None)) == 0)
         return self.accounts()
 
     def accounts(self) -> Accounts:

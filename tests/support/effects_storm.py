@@ -12,7 +12,8 @@ from functools import partial
 from pathlib import Path
 
 from tests.support.chaos_worker import VICTIMS, Worker
-from tests.support.effects_ward import Ward, open_ward, wait_for
+from tests.support.effects_ward import Ward, open_ward
+from tests.support.waiting import until
 from worker.doorbell import FolderDoorbell, hold_home
 from worker.records import Run, RunState
 
@@ -124,12 +125,12 @@ def rage_of_celery(ward: Ward, kills: int, seed: int) -> Tally:
         while tally.kills.total() < kills:
             runs = ward.approve(*[any_repair(rng) for _ in range(8)])
             while tally.kills.total() < kills and not _ended(ward, runs):
-                wait_for("a step begins", partial(_busy, worker, ward, runs))
+                until("a step begins", partial(_busy, worker, ward, runs))
                 time.sleep(rng.uniform(0, 0.3))
                 victim = VICTIMS[tally.kills.total() % len(VICTIMS)]
                 worker().kill(victim, _under_way(ward, runs))
                 tally.kills[victim] += 1
-            wait_for("every repair ends", partial(_done, worker, ward, runs))
+            until("every repair ends", partial(_done, worker, ward, runs))
             tally.close(ward, runs)
     finally:
         for one in workers:

@@ -4,8 +4,7 @@ import json
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -16,6 +15,7 @@ from sqlalchemy import select, update
 
 from tests.support.effects import PIN, PIN_HASH
 from tests.support.mending import lines_of
+from tests.support.waiting import PATIENCE_SECONDS, until
 from worker import configuration
 from worker.flow import Order, Request, enqueue, execute_run
 from worker.flow.deciding import Statement, decide
@@ -41,8 +41,6 @@ from worker.wiring import House
 ROOT = Path(__file__).resolve().parents[2]
 NIGHT = Actor(ActorKind.SCHEDULER, "night")
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
-PATIENCE_SECONDS = 90.0
-"""For anything to come about; nothing is measured with it."""
 SETTINGS = {
     "JOBS": "tests.support.mending:SLOTS",
     "LEASE_SECONDS": "3",
@@ -51,13 +49,6 @@ SETTINGS = {
     "MAX_ATTEMPTS": "1000",
     "LOG_LEVEL": "error",
 }
-
-
-def wait_for(what: str, condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, f"{what}: not within {PATIENCE_SECONDS} s"
-        time.sleep(0.02)
 
 
 @dataclass
@@ -164,7 +155,7 @@ class Ward:
             self.sweep()
             return all(self.run(run.id).state is not RunState.RUNNING for run in found)
 
-        wait_for("the sweeper takes over", taken)
+        until("the sweeper takes over", taken)
 
     def nurse(self, *found: Run) -> None:
         """Bring every run to its end in lives that nobody cuts short."""
@@ -178,7 +169,7 @@ class Ward:
             self.sweep()
             return not left
 
-        wait_for("every repair ends", ended)
+        until("every repair ends", ended)
 
     def run(self, run_id: str) -> Run:
         with self.house.ledger.read() as connection:

@@ -7,20 +7,20 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 from kombu import pools
 from sqlalchemy import update
 
 from tests.servers.process import free_port
 from tests.support.gates import GATES
+from tests.support.waiting import PATIENCE_SECONDS, until
 from worker import configuration
 from worker.flow import Order, Request, enqueue
 from worker.flow.verbs import cancel
@@ -32,10 +32,7 @@ from worker.wiring import House
 
 ROOT = Path(__file__).resolve().parents[2]
 ASKER = Actor(ActorKind.CLI, "test")
-PATIENCE_SECONDS = 25.0
-"""For anything to come about; nothing is measured with it."""
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
-T = TypeVar("T")
 PACE = {
     "LEASE_SECONDS": "2",
     "HEARTBEAT_SECONDS": "0.2",
@@ -46,17 +43,6 @@ PACE = {
     "JOBS": "tests.support.gates:GATE,tests.support.gates:HASTY",
     "LOG_LEVEL": "debug",
 }
-
-
-def until(what: str, look: Callable[[], T | None]) -> T:
-    """The first true thing that `look` says."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    seen = look()
-    while not seen:
-        assert time.monotonic() < deadline, f"{what}: not within {PATIENCE_SECONDS} s, last seen {seen!r}"
-        time.sleep(0.02)
-        seen = look()
-    return seen
 
 
 @dataclass
@@ -171,10 +157,7 @@ class Stack:
 
     def at_the_gate(self, run_id: str) -> int:
         """The process in which the run works."""
-        try:
-            return int(until(f"{run_id} works", lambda: self._read(run_id)))
-        except AssertionError as error:
-            raise AssertionError(f"{error}\n{self._workers_seen()}") from None
+        return int(until(f"{run_id} works", lambda: self._read(run_id), more=self._workers_seen))
 
     def _workers_seen(self) -> str:
         """What they hold, and what they said last: for whoever reads that a run did not start."""
@@ -260,10 +243,7 @@ class Flower:
 
     def shows(self, run_id: str, state: str) -> Mapping[str, Any]:
         """Wait until it shows the run in that state."""
-        try:
-            return until(f"Flower shows {state}", lambda: self._in_state(run_id, state))
-        except AssertionError as error:
-            raise AssertionError(f"{error}; it shows {self.task(run_id)}") from None
+        return until(f"Flower shows {state}", lambda: self._in_state(run_id, state), more=lambda: f"it shows {self.task(run_id)}")
 
     def _in_state(self, run_id: str, state: str) -> Mapping[str, Any] | None:
         task = self.task(run_id)

@@ -6,8 +6,6 @@ import subprocess
 import sys
 import textwrap
 import threading
-import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
@@ -19,6 +17,7 @@ import pytest
 from tasks.context import Command, CommandResult
 from tasks.errors import ProviderError
 from tasks.providers.process import LocalCommands
+from tests.support.waiting import until
 
 COMMANDS = LocalCommands(grace=timedelta(seconds=0.3))
 LONG = timedelta(seconds=60)
@@ -47,15 +46,8 @@ def alive(pid: int) -> bool:
     return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
 
 
-def wait_for(condition: Callable[[], bool]) -> bool:
-    until = time.monotonic() + 20
-    while not condition() and time.monotonic() < until:
-        time.sleep(0.01)
-    return condition()
-
-
 def number_in(path: Path) -> int:
-    assert wait_for(lambda: path.exists() and path.read_text().endswith("\n"))
+    until(f"there is a whole line in {path.name}", lambda: path.exists() and path.read_text().endswith("\n"))
     return int(path.read_text())
 
 
@@ -203,10 +195,11 @@ def test_killing_the_worker_or_the_keeper_leaves_nothing_running(whom: str, tmp_
         assert keeper is not None
         os.kill(worker.pid if whom == "worker" else keeper.pid, signal.SIGKILL)
         watched = [keeper.pid, *pids] if whom == "worker" else pids[:1]
-        gone = wait_for(lambda: not any(map(alive, watched)))
-        if alive(pids[1]):  # the keeper is dead: the child that left the session is out of everybody's reach
-            os.kill(pids[1], signal.SIGKILL)
-    assert gone
+        try:
+            until("nothing runs", lambda: not any(map(alive, watched)))
+        finally:
+            if alive(pids[1]):  # the keeper is dead: the child that left the session is out of everybody's reach
+                os.kill(pids[1], signal.SIGKILL)
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -17,6 +15,7 @@ import pytest
 from tasks.context import Command, Process
 from tasks.providers.process import LocalCommands
 from tasks.providers.processes import lives
+from tests.support.waiting import until
 
 COMMANDS = LocalCommands(grace=timedelta(seconds=0.3))
 ROOT = Path(__file__).resolve().parents[2]
@@ -36,13 +35,6 @@ LocalCommands(grace=timedelta(seconds=0.3)).run(
             outlives=outlives == "outlives"),
     before_start=told)
 """
-
-
-def until(what: str, condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.01)
 
 
 def kill_asker(script: str, path: Path, *, outlives: str = "outlives", timeout: float = 30) -> int:

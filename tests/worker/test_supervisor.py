@@ -6,24 +6,16 @@ import subprocess
 import sys
 import textwrap
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.support.waiting import until
 from worker.supervisor import Process, Supervisor
 
-PATIENCE_SECONDS = 20.0
 LINUX_ONLY = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has PR_SET_PDEATHSIG")
 IGNORES_SIGTERM = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); time.sleep(600)"
-
-
-def wait_for(true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not true():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.02)
 
 
 def runs(pid: int) -> bool:
@@ -52,7 +44,7 @@ def test_a_child_that_was_killed_is_started_again(supervisor: Supervisor) -> Non
     first = child.pid
     assert first
     os.kill(first, signal.SIGKILL)
-    wait_for(lambda: child.pid != first and child.alive())
+    until("another is started", lambda: child.pid != first and child.alive())
 
 
 def test_a_child_that_cannot_start_tells_so_at_once(supervisor: Supervisor) -> None:
@@ -114,4 +106,4 @@ def test_children_die_when_their_parent_is_killed() -> None:
     finally:
         parent.kill()
         parent.communicate()
-    wait_for(lambda: not runs(child))
+    until("it ends with its parent", lambda: not runs(child))
