@@ -203,8 +203,9 @@ class Stacks(Protocol):
 
     Every method raises `StackError` (below `ProviderError`) with a stable `reason`:
     `pulumi_missing`, `pulumi_untested`, `backend_unreachable`, `backend_credentials`, `stack_missing`, `state_corrupt`,
-    `wrong_passphrase`, `config_missing`, `program_failed`, `program_missing`, `plugin_missing`, `credentials_expired`,
-    `timed_out`, `too_much_output`, `cancelled`, `raced`, `failed`. Its `recheck` is the command to run by hand.
+    `wrong_passphrase`, `passphrase_missing`, `config_missing`, `program_failed`, `program_missing`, `plugin_missing`,
+    `credentials_expired`, `timed_out`, `too_much_output`, `cancelled`, `raced`, `failed`.
+    Its `recheck` is the command to run by hand.
     """
 
     def version(self) -> str:

@@ -157,7 +157,7 @@ def test_a_look_that_was_cut_short_says_what_it_did_not_reach() -> None:
     assert cannot_tell(nights.night()) == {"lab/dev: 2 resources": "look_cut_short"}
 
 
-@pytest.mark.parametrize("reason", ["wrong_passphrase", "stack_missing", "timed_out", "plugin_missing"])
+@pytest.mark.parametrize("reason", ["wrong_passphrase", "passphrase_missing", "stack_missing", "timed_out", "plugin_missing"])
 def test_a_stack_that_cannot_be_looked_at_gives_the_reason_and_the_line_to_run(reason: str) -> None:
     [answer] = Nights().sees(d=broken(reason)).night()
     assert isinstance(answer, CannotTell)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tasks.errors import StackError
+from tasks.providers.pulumi.commands import by_hand
 from tasks.stacks import Backend, Listed, Looked, Source
 from tests.drift.providing import LONG, Looker, References, looker, names, seen, servers
 from tests.lab.lab import Lab
@@ -226,9 +228,22 @@ def test_a_git_source_is_checked_out_at_the_ref_that_is_asked_for(lab: Lab, look
     assert refused.value.reason == "program_missing"
 
 
-def commit(repository: Path) -> str:
-    import subprocess  # noqa: PLC0415 - of this helper alone
+@pytest.mark.parametrize("known", [True, False])
+def test_the_line_to_run_by_hand_brings_the_program_along(lab: Lab, *, known: bool) -> None:
+    """As a person copies it into a shell of their own, wherever they are."""
+    stack = lab.stack(servers(a=1))
+    lab.cloud.change(stack.id("a"), size=9)
+    (repository := lab.folder / "repository" / "infra").mkdir(parents=True)
+    (repository / "Pulumi.yaml").write_text(servers(a=1).text())
+    source = Source(path=Path("infra"), git_url=str(repository.parent), git_ref=commit(repository.parent))
+    line = by_hand(lab.value(stack, source=source if known else None), Looked.D)
+    done = subprocess.run(
+        ["sh", "-c", line], env=lab.environment(stack), cwd="/", capture_output=True, text=True, timeout=60, check=True
+    )
+    assert "~ 1 to update" in done.stdout
 
+
+def commit(repository: Path) -> str:
     git = ["git", "-c", "user.name=t", "-c", "user.email=t@example.com", "-C", str(repository)]
     environment = {"PATH": os.environ["PATH"], "HOME": str(repository)}
     for words in (["init", "-q", "-b", "main"], ["add", "."], ["commit", "-q", "-m", "a size"]):

@@ -167,9 +167,15 @@ DRIFT = (
     ),
     Runbook(
         "wrong_passphrase",
-        "The passphrase does not open the stack's secrets, or the entry has none.",
+        "The passphrase does not open the stack's secrets.",
         "the entry's `passphrase`",
         "mend it; then `nightshift run drift --entries NAME`.",
+    ),
+    Runbook(
+        "passphrase_missing",
+        "The stack's secrets are under a passphrase, and the entry has none that can be read.",
+        "the entry's `passphrase`: a reference such as `file:/run/secrets/pulumi-passphrase`",
+        "add it; then `nightshift run drift --entries NAME`.",
     ),
     Runbook(
         "config_missing",

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tasks.providers.pulumi.backends.opening import shown
+from tasks.providers.pulumi.sources import PROJECT, without_user
 from tasks.stacks import Looked, Stack
 
 
@@ -26,8 +27,18 @@ def argv(
 
 
 def by_hand(stack: Stack, looked: Looked | None) -> str:
-    """For a person with the same credentials; no secret is in it."""
+    """For a person with the same credentials; no secret is in it. It brings the program along, or what stands in for one."""
     words = arguments(stack, looked) if looked else ["stack", "--stack", stack.full_name, "--show-urns"]
+    there = " && ".join(_way_to(stack))
+    return f"{there} && PULUMI_BACKEND_URL={shlex.quote(shown(stack.backend.url))} pulumi {shlex.join(words)}"
+
+
+def _way_to(stack: Stack) -> list[str]:
     source = stack.source
-    where = f"cd {shlex.quote(str(source.path))} && " if source is not None and source.git_url is None else ""
-    return f"{where}PULUMI_BACKEND_URL={shlex.quote(shown(stack.backend.url))} pulumi {shlex.join(words)}"
+    if source is None:
+        return ["cd $(mktemp -d)", f"printf 'name: %s\\nruntime: yaml\\n' {shlex.quote(stack.project)} > {PROJECT[0]}"]
+    if source.git_url is None:
+        return [f"cd {shlex.quote(str(source.path))}"]
+    clone = [f"cd $(mktemp -d) && git clone --quiet -- {shlex.quote(without_user(source.git_url))} ."]
+    checkout = [f"git checkout --quiet {shlex.quote(source.git_ref)}"] if source.git_ref else []
+    return [*clone, *checkout, f"cd {shlex.quote(str(source.path))}"]

@@ -43,7 +43,7 @@ def grant(stack: Stack, read: SecretReader, *, cli: Cli, home: Path, plugins: Pa
     own = _resolved(stack.environment, read, "credentials_expired", stack.full_name)
     phrase = {}
     if stack.passphrase is not None:
-        phrase = _resolved({"PULUMI_CONFIG_PASSPHRASE": stack.passphrase}, read, "wrong_passphrase", stack.full_name)
+        phrase = _resolved({"PULUMI_CONFIG_PASSPHRASE": stack.passphrase}, read, "passphrase_missing", stack.full_name)
     environment = compose(stack.backend.url, {**own, **credentials, **phrase}, cli=cli, home=home, plugins=plugins)
     plain = [value for name, value in stack.environment.items() if not REFERENCE.match(value) and _tells_a_secret(name)]
     secret = [own[name] for name, value in stack.environment.items() if REFERENCE.match(value)]

@@ -28,7 +28,8 @@ _PROGRAM = (
     r"|an unhandled error"
 )
 _WHOLE = [
-    ("wrong_passphrase", r"incorrect passphrase|passphrase must be set|PULUMI_CONFIG_PASSPHRASE|message authentication failed"),
+    ("wrong_passphrase", r"incorrect passphrase|message authentication failed"),
+    ("passphrase_missing", r"passphrase must be set|PULUMI_CONFIG_PASSPHRASE"),
     ("stack_missing", r"no stack named|stack '[^']*' not found|could not find stack"),
     ("program_missing", r"no Pulumi\.ya?ml project file found|unable to find the project|no Pulumi project found"),
     ("plugin_missing", _PLUGIN),

@@ -16,7 +16,7 @@ from tasks.errors import StackError
 from tasks.providers.pulumi.backends.opening import shown
 from tasks.stacks import Source, Stack
 
-_PROJECT = ("Pulumi.yaml", "Pulumi.yml", "Pulumi.json")
+PROJECT = ("Pulumi.yaml", "Pulumi.yml", "Pulumi.json")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 FETCH_AGAIN = timedelta(minutes=1)
 _PATIENCE = timedelta(minutes=10)
@@ -30,15 +30,15 @@ def open_program(stack: Stack, *, cache: Path, folder: Path) -> Path:
     if source is None:
         raise _missing(stack, "its source is not known")
     program = source.path if source.git_url is None else _checked_out(stack, source, source.git_url, cache, folder) / source.path
-    if not any((program / name).is_file() for name in _PROJECT):
-        raise _missing(stack, f"there is no {_PROJECT[0]} in {program if source.git_url is None else source.path}")
+    if not any((program / name).is_file() for name in PROJECT):
+        raise _missing(stack, f"there is no {PROJECT[0]} in {program if source.git_url is None else source.path}")
     return program
 
 
 def stand_in(stack: Stack, folder: Path) -> Path:
     """A project without a program: enough to compare a state with the cloud, for which no program is run."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / _PROJECT[0]).write_text(f"name: {stack.project}\nruntime: yaml\n", encoding="utf-8")
+    (folder / PROJECT[0]).write_text(f"name: {stack.project}\nruntime: yaml\n", encoding="utf-8")
     return folder
 
 
@@ -106,8 +106,13 @@ def _git(stack: Stack, *arguments: str, **variables: str) -> str:
         raise _missing(stack, f"git: {type(error).__name__}") from None
     if done.returncode:
         said = done.stderr.decode(errors="replace").strip()[-_LAST_CHARS:]
-        raise _missing(stack, f"git said: {re.sub(r'://[^/@ ]+@', '://', said) or 'no such ref'}")
+        raise _missing(stack, f"git said: {without_user(said) or 'no such ref'}")
     return done.stdout.decode(errors="replace")
+
+
+def without_user(text: str) -> str:
+    """What git is told and says, without the users and passwords in its URLs."""
+    return re.sub(r"://[^/@ ]+@", "://", text)
 
 
 def _environment() -> dict[str, str]:
