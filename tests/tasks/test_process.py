@@ -17,10 +17,13 @@ import pytest
 from tasks.context import Command, CommandResult
 from tasks.errors import ProviderError
 from tasks.providers.process import LocalCommands
+from tests.support.chaos_worker import gone
 from tests.support.waiting import until
 
 COMMANDS = LocalCommands(grace=timedelta(seconds=0.3))
 LONG = timedelta(seconds=60)
+STARTED = timedelta(seconds=2)
+"""By then a program has begun, on a slow machine too."""
 
 
 def command(*argv: str) -> Command:
@@ -40,10 +43,6 @@ def shell(line: str) -> Command:
 
 def ended(result: CommandResult) -> tuple[str, int | None, int | None]:
     return result.ended_by, result.exit_code, result.signal
-
-
-def alive(pid: int) -> bool:
-    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
 
 
 def number_in(path: Path) -> int:
@@ -110,14 +109,13 @@ def test_a_broken_pipe_ends_a_program_as_it_would_in_a_shell() -> None:
 
 
 def test_a_time_out_terminates_and_keeps_what_was_said() -> None:
-    result = COMMANDS.run(
-        replace(shell("trap 'echo bye; exit 0' TERM; echo hello; sleep 60 & wait"), timeout=timedelta(seconds=0.5))
-    )
+    patient = LocalCommands(grace=LONG)
+    result = patient.run(replace(shell("trap 'echo bye; exit 0' TERM; echo hello; sleep 60 & wait"), timeout=STARTED))
     assert (ended(result), result.stdout) == (("timeout", None, None), b"hello\nbye\n")
 
 
 def test_a_program_that_ignores_termination_is_killed() -> None:
-    result = COMMANDS.run(replace(shell("trap '' TERM; while :; do sleep 1; done"), timeout=timedelta(seconds=0.3)))
+    result = COMMANDS.run(replace(shell("trap '' TERM; while :; do sleep 1; done"), timeout=STARTED))
     assert ended(result) == ("timeout", None, signal.SIGKILL)
 
 
@@ -149,7 +147,7 @@ def test_an_error_while_waiting_ends_the_program(tmp_path: Path) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         COMMANDS.run(shell(f"echo $$ > {tmp_path}/pid; sleep 60"), cancelled=interrupted)
-    assert not alive(number_in(tmp_path / "pid"))
+    assert gone(number_in(tmp_path / "pid"))
 
 
 DAEMON = """
@@ -170,8 +168,8 @@ DAEMON = """
 @pytest.mark.parametrize("then", ["pass", "time.sleep(60)"], ids=["left behind", "at a time-out"])
 def test_a_daemon_in_a_session_of_its_own_is_ended(closing: str, then: str, tmp_path: Path) -> None:
     daemon = python(DAEMON.format(closing=closing, then=then), str(tmp_path / "pid"))
-    result = COMMANDS.run(replace(daemon, timeout=timedelta(seconds=1)) if "sleep" in then else daemon)
-    assert not alive(number_in(tmp_path / "pid"))
+    result = COMMANDS.run(replace(daemon, timeout=2 * STARTED) if "sleep" in then else daemon)
+    assert gone(number_in(tmp_path / "pid"))
     assert result.ended_by == ("timeout" if "sleep" in then else "itself")
 
 
@@ -196,9 +194,9 @@ def test_killing_the_worker_or_the_keeper_leaves_nothing_running(whom: str, tmp_
         os.kill(worker.pid if whom == "worker" else keeper.pid, signal.SIGKILL)
         watched = [keeper.pid, *pids] if whom == "worker" else pids[:1]
         try:
-            until("nothing runs", lambda: not any(map(alive, watched)))
+            until("nothing runs", lambda: all(map(gone, watched)))
         finally:
-            if alive(pids[1]):  # the keeper is dead: the child that left the session is out of everybody's reach
+            if not gone(pids[1]):  # the keeper is dead: the child that left the session is out of everybody's reach
                 os.kill(pids[1], signal.SIGKILL)
 
 

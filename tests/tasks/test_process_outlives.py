@@ -9,12 +9,12 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
-import psutil
 import pytest
 
 from tasks.context import Command, Process
 from tasks.providers.process import LocalCommands
 from tasks.providers.processes import lives
+from tests.support.chaos_worker import gone
 from tests.support.waiting import until
 
 COMMANDS = LocalCommands(grace=timedelta(seconds=0.3))
@@ -29,7 +29,7 @@ def told(process):
     print(process.pid, flush=True)
 
 outlives, timeout, script, path = sys.argv[1:]
-LocalCommands(grace=timedelta(seconds=0.3)).run(
+LocalCommands(grace=timedelta(seconds=2)).run(
     Command(argv=("/bin/sh", "-c", script, "sh", path), cwd=None, environment={"PATH": "/usr/bin:/bin"}, stdin=b"word\\n",
             timeout=timedelta(seconds=float(timeout)), output_limit_bytes=100_000, memory_limit_bytes=None,
             outlives=outlives == "outlives"),
@@ -51,10 +51,6 @@ def kill_asker(script: str, path: Path, *, outlives: str = "outlives", timeout: 
     return keeper
 
 
-def gone(pid: int) -> bool:
-    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-
-
 def test_it_goes_on_to_its_end_though_its_worker_is_killed(tmp_path: Path) -> None:
     file = tmp_path / "said"
     keeper = kill_asker('touch "$1"; read word; sleep 0.5; echo "$word" > "$1"', file)
@@ -70,16 +66,17 @@ def test_what_it_says_afterwards_neither_ends_nor_blocks_it(tmp_path: Path) -> N
 
 def test_without_a_worker_its_keeper_minds_its_time_out(tmp_path: Path) -> None:
     file = tmp_path / "said"
-    keeper = kill_asker('trap \'echo told >> "$1"\' TERM; touch "$1"; while :; do sleep 0.1; done', file, timeout=1)
+    keeper = kill_asker('trap \'echo told >> "$1"\' TERM; touch "$1"; while :; do sleep 0.1; done', file, timeout=3)
     until("its keeper ends it", lambda: gone(keeper))
     assert file.read_text() == "told\n"
 
 
 def test_who_stops_the_group_of_its_keeper_does_not_stop_it(tmp_path: Path) -> None:
     file = tmp_path / "said"
-    keeper = kill_asker('touch "$1"; sleep 0.5; echo done > "$1"', file)
+    keeper = kill_asker('touch "$1"; until [ -e "$1.on" ]; do sleep 0.1; done; echo done > "$1"', file)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         os.killpg(keeper, number)
+    (tmp_path / "said.on").touch()
     until("it ends", lambda: file.read_text() == "done\n")
 
 

@@ -1,4 +1,5 @@
 import errno
+import re
 import ssl
 from collections.abc import Iterator
 from datetime import timedelta
@@ -15,8 +16,8 @@ from tests.support.tls_farm import EXPIRED, TlsFarm, closed_port, has_ipv6, tls_
 from worker.demo.farm import TlsServer
 
 NAME = "www.example.test"
-SHORT = timedelta(seconds=0.3)
-LONG = timedelta(seconds=20)
+SHORT = timedelta(seconds=1)
+LONG = timedelta(seconds=60)
 
 
 @pytest.fixture
@@ -168,12 +169,12 @@ def test_a_failure_names_address_and_time(farm: TlsFarm) -> None:
     port = closed_port()
     result = look(farm, port)
     assert isinstance(result, ProbeFailure)
-    assert result.detail == f"127.0.0.1:{port}: connection refused, after 0.0 s"
+    assert re.fullmatch(rf"127\.0\.0\.1:{port}: connection refused, after \d\.\d s", result.detail)
 
 
 def test_hanging_servers_do_not_hold_up_the_others(farm: TlsFarm) -> None:
     hanging, healthy = farm.hangs(), farm.presents(NAME)
-    probes = [_probe(server, timeout=timedelta(seconds=1)) for server in [hanging, healthy] * 20]
+    probes = [_probe(server, timeout=5 * SHORT) for server in [hanging, healthy] * 20]
     results = [result for _, result in OpenSslTls().handshakes(probes)]
     assert len(results) == 40
     assert [type(result) for result in results[:20]] == [Handshake] * 20
