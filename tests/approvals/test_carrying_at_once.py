@@ -14,11 +14,11 @@ from tasks.job import Params
 from tasks.model import Finding, Plan, Simulation, Step
 from tests.support.effects import ENTRY, RULE, Repair, open_repair
 from tests.support.mending import SLOTS, Mending, lines_of
+from tests.support.waiting import PATIENCE_SECONDS
 from worker.policy import Policy
 from worker.records import ApprovalState, RunState
 
 NAMES = ("one", "two", "three", "four", "five")
-WAIT = 60.0
 
 
 @dataclass
@@ -68,7 +68,7 @@ def test_repairs_that_begin_at_once_stay_within_the_blast_radius_together(repair
     repair.set(tables={"slots": entries})
     runs = [repair.approve(repair.ask(name)) for name in NAMES[:4]]
     all_there = threading.Barrier(len(runs))
-    remedy.happens.append(lambda: all_there.wait(WAIT))
+    remedy.happens.append(lambda: all_there.wait(PATIENCE_SECONDS))
     with ThreadPoolExecutor(len(runs)) as pool:
         outcomes = [outcome for outcome in pool.map(repair.carry, runs) if outcome is not None]
     assert sorted(outcome.reason or "" for outcome in outcomes) == ["", "", "blast_radius", "blast_radius"]

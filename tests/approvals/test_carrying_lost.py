@@ -15,6 +15,7 @@ from sqlalchemy import update
 from tasks.model import Json
 from tests.support.effects import Repair, open_repair
 from tests.support.mending import lines_of
+from tests.support.waiting import until
 from worker.flow.liveness import alive, ourselves
 from worker.flow.lost import take_over
 from worker.ledger import effects, leases
@@ -113,7 +114,7 @@ def test_a_repair_that_was_put_back_with_its_step_under_way_waits_for_the_end_of
 
 
 def test_a_time_limit_in_mid_step_leaves_the_program_to_its_end_and_the_probe_tells(repair: Repair) -> None:
-    repair.entry(by_command=True, before_seconds=1.0)
+    repair.entry(by_command=True, before_seconds=3.0)
     run = repair.approve()
 
     def interrupt(number: int, frame: FrameType | None) -> None:
@@ -122,8 +123,7 @@ def test_a_time_limit_in_mid_step_leaves_the_program_to_its_end_and_the_probe_te
     before = signal.signal(signal.SIGUSR1, interrupt)
 
     def when_it_runs() -> None:
-        while not any("worker" in effect.process for effect in repair.effects(run)):
-            time.sleep(0.02)
+        until("its command runs", lambda: any("worker" in effect.process for effect in repair.effects(run)))
         time.sleep(0.2)
         os.kill(os.getpid(), signal.SIGUSR1)
 

@@ -13,14 +13,13 @@ from tasks.context import Context, Entry
 from tasks.model import Answer, CannotTell, Finding, Ok, Severity
 from tests.flow.conftest import Script, found, ok, untold
 from tests.support.shift import ANA, WORKER, Rig
+from tests.support.waiting import PATIENCE_SECONDS, until
 from worker.flow import Outcome, execute_run
 from worker.flow.pulse import MOST_LINES
 from worker.flow.verbs import cancel
 from worker.ledger import audit_rows, batches, keepings, outbox, runs
 from worker.ledger.tables import FACTS, RUNS
 from worker.records import FindingState, Run, RunState, Topic, Verdict
-
-WAIT = 20.0
 
 
 def only(outcomes: list[Outcome | None]) -> Outcome:
@@ -43,7 +42,7 @@ def while_running(rig: Rig, run: Run, started: threading.Event) -> Future[Outcom
     pool = ThreadPoolExecutor(1)
     future = pool.submit(rig.execute, run)
     pool.shutdown(wait=False)
-    assert started.wait(WAIT)
+    assert started.wait(PATIENCE_SECONDS)
     return future
 
 
@@ -191,7 +190,7 @@ def test_a_cancel_reaches_a_running_job_and_keeps_what_it_saw(rig: Rig, script: 
     run = rig.order().runs[0]
     future = while_running(rig, run, started)
     assert cancel(rig.shift, run.id, ANA).state is RunState.RUNNING
-    outcome = only([future.result(WAIT)])
+    outcome = only([future.result(PATIENCE_SECONDS)])
     assert (outcome.state, outcome.reason) == (RunState.CANCELLED, "cancelled")
     assert outcome.summary == "cancelled by person:ana (1 finding, 2 cannot tell)"
     assert [(row.entry, row.reason) for row in rig.findings()] == [("a", "expired")], "who cancelled it knows of the rest"
@@ -302,7 +301,7 @@ def test_a_job_whose_lease_was_taken_is_told_to_stop(rig: Rig, script: Script) -
     future = while_running(rig, run, started)
     with rig.ledger.transaction() as tx:
         tx.execute(update(RUNS).where(RUNS.c.id == run.id).values(lease_owner="other"))
-    assert future.result(WAIT) is None
+    assert future.result(PATIENCE_SECONDS) is None
 
 
 def test_progress_and_log_lines_show_while_it_runs(rig: Rig, script: Script) -> None:
@@ -312,19 +311,17 @@ def test_progress_and_log_lines_show_while_it_runs(rig: Rig, script: Script) -> 
         ctx.log.warning("slow", seconds=5, at=rig.clock())
         ctx.progress(1, 3, "first")
         started.set()
-        assert go_on.wait(WAIT)
+        assert go_on.wait(PATIENCE_SECONDS)
         yield Ok(entry=entry.name, subject=entry.name)
 
     script["a"] = long
     run = rig.order().runs[0]
     future = while_running(rig, run, started)
-    idle = threading.Event()
-    while not rig.run(run.id).progress:
-        assert not idle.wait(0.02)
+    until("its progress is shown", lambda: rig.run(run.id).progress)
     with rig.ledger.read() as connection:
         lines = [(line.level, line.event, line.facts) for _, line in keepings.lines_of(connection, run.id)]
     go_on.set()
-    assert only([future.result(WAIT)]).state is RunState.SUCCEEDED
+    assert only([future.result(PATIENCE_SECONDS)]).state is RunState.SUCCEEDED
     assert rig.run(run.id).progress == {"done": 1, "total": 3, "note": "first"}
     assert lines == [("warning", "slow", {"seconds": 5, "at": "2026-11-21T02:14:00Z"})]
 
@@ -427,7 +424,7 @@ def test_two_runs_that_find_the_same_at_once_make_one_finding(rig: Rig, script: 
     both = threading.Barrier(2)
 
     def together(ctx: Context, entry: Entry) -> Iterator[Answer]:
-        both.wait(WAIT)
+        both.wait(PATIENCE_SECONDS)
         ctx.history.record("a", "serial", ctx.run_id)
         yield from found(ctx, entry)
 

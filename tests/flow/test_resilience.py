@@ -16,11 +16,11 @@ from tasks.model import Answer, Ok
 from tests.flow.conftest import Script, found
 from tests.servers import PostgresServer
 from tests.support.shift import Rig, request
+from tests.support.waiting import PATIENCE_SECONDS
 from worker.flow import Order, enqueue
 from worker.ledger import batches, runs
 from worker.records import RunState
 
-WAIT = 60.0
 sqlite_only = pytest.mark.parametrize("ledger_url", ["sqlite"], indirect=True)
 postgresql_only = pytest.mark.parametrize("ledger_url", ["postgresql"], indirect=True)
 
@@ -69,12 +69,12 @@ def test_an_outcome_that_finds_the_disk_full_waits_until_there_is_room(rig: Rig,
     run = rig.order(entries=["a"]).runs[0]
     with ThreadPoolExecutor(1) as pool:
         future = pool.submit(rig.execute, run)
-        assert looked.wait(WAIT)
+        assert looked.wait(PATIENCE_SECONDS)
         assert not threading.Event().wait(0.5)
         assert rig.findings() == []
         assert rig.run(run.id).state is RunState.RUNNING
         empty(rig)
-        outcome = future.result(WAIT)
+        outcome = future.result(PATIENCE_SECONDS)
     assert outcome is not None
     assert (outcome.state, len(rig.findings())) == (RunState.SUCCEEDED, 1)
 
@@ -88,20 +88,20 @@ def test_an_outcome_is_committed_once_the_ledger_is_back(
 
     def outage(_: Context, entry: Entry) -> Iterator[Answer]:
         running.set()
-        assert gone.wait(WAIT)
+        assert gone.wait(PATIENCE_SECONDS)
         yield Ok(entry=entry.name, subject=entry.name)
 
     script["a"] = outage
     made = rig.order(entries=["a"])
     with ThreadPoolExecutor(1) as pool:
         future = pool.submit(rig.execute, made.runs[0])
-        assert running.wait(WAIT)
+        assert running.wait(PATIENCE_SECONDS)
         getattr(postgres_server, end)()
         gone.set()
         assert not threading.Event().wait(0.3)
         # By this thread: a server dies with the thread that started it.
         postgres_server.start()
-        outcome = future.result(WAIT)
+        outcome = future.result(PATIENCE_SECONDS)
     assert outcome is not None
     run = rig.run(made.runs[0].id)
     assert (outcome.state, run.state, run.fence) == (RunState.SUCCEEDED, RunState.SUCCEEDED, 1)

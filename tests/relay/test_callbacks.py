@@ -39,7 +39,7 @@ pytestmark = pytest.mark.parametrize("ledger_url", ["sqlite"], indirect=True)
 
 @pytest.fixture
 def relay(rig: Rig) -> Iterator[CallbackRelay]:
-    with closing(httpx.Client(timeout=0.3)) as client:
+    with closing(httpx.Client(timeout=3)) as client:
         relay = CallbackRelay(rig.shift, client=client)
         yield relay
         relay.pool.shutdown()
