@@ -58,9 +58,18 @@ class Lab:
     def backend_url(self) -> str:
         return f"file://{self.states}"
 
-    def stack(self, program: Program, name: str = "dev", *, account: str = HOME_ACCOUNT, up: bool = True) -> LabStack:
+    def stack(
+        self,
+        program: Program,
+        name: str = "dev",
+        *,
+        account: str = HOME_ACCOUNT,
+        up: bool = True,
+        environment: Mapping[str, str] | None = None,
+    ) -> LabStack:
         """A new stack of `program`, by one real `up` unless told otherwise."""
-        made = LabStack(program=program, name=name, folder=self.folder / "programs" / program.name / name)
+        folder = self.folder / "programs" / program.name / name
+        made = LabStack(program=program, name=name, folder=folder, environment=environment or {})
         made.folder.mkdir(parents=True)
         self.write(made, program)
         self._expect(made, "stack", "init", name)

@@ -21,6 +21,7 @@ class Resource:
 
     properties: Mapping[str, Json]
     kind: str = "Server"
+    """One of the fake cloud's, or another package's in full."""
     ignore_changes: Sequence[str] = ()
     protect: bool = False
     version: str | None = None
@@ -28,7 +29,7 @@ class Resource:
 
     @property
     def type(self) -> str:
-        return f"{PACKAGE}:index:{self.kind}"
+        return self.kind if ":" in self.kind else f"{PACKAGE}:index:{self.kind}"
 
     def but(self, **properties: Json) -> Self:
         """The same with other properties; None takes one away."""

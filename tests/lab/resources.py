@@ -87,20 +87,21 @@ def differences(olds: Mapping[str, Json], news: Mapping[str, Json], version: str
     """What differs among the properties that `version` knows; `ignored` are the paths of `ignoreChanges`."""
     found: list[Difference] = []
     for one in known(version):
-        for path, kind in _walk(one.name, olds.get(one.name), news.get(one.name)):
+        for path, kind in walk(one.name, olds.get(one.name), news.get(one.name)):
             if not any(path == left or path.startswith((f"{left}.", f"{left}[")) for left in ignored):
                 found.append(Difference(path=path, kind=kind, replaces=one.replaces))
     return found
 
 
-def _walk(path: str, old: Json, new: Json) -> Iterator[tuple[str, Literal["add", "delete", "update"]]]:
+def walk(path: str, old: Json, new: Json) -> Iterator[tuple[str, Literal["add", "delete", "update"]]]:
+    """The paths at which two values differ, and how."""
     if old == new:
         return
     if isinstance(old, dict) and isinstance(new, dict):
         for key in sorted({*old, *new}):
-            yield from _walk(f"{path}.{key}" if key.isidentifier() else f'{path}["{key}"]', old.get(key), new.get(key))
+            yield from walk(f"{path}.{key}" if key.isidentifier() else f'{path}["{key}"]', old.get(key), new.get(key))
     elif isinstance(old, list) and isinstance(new, list):
         for index in range(max(len(old), len(new))):
-            yield from _walk(f"{path}[{index}]", *(side[index] if index < len(side) else None for side in (old, new)))
+            yield from walk(f"{path}[{index}]", *(side[index] if index < len(side) else None for side in (old, new)))
     else:
         yield path, "add" if old is None else "delete" if new is None else "update"

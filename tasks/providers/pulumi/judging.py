@@ -2,7 +2,7 @@
 
 from tasks.errors import StackError
 from tasks.providers.pulumi.looking import MOST_DIAGNOSTICS, Seen
-from tasks.providers.pulumi.reasons import reason_of
+from tasks.providers.pulumi.reasons import reason_of, reason_of_read
 from tasks.providers.pulumi.running import Ran
 from tasks.stacks import FailedRead, Look, Looked, Stack
 
@@ -84,4 +84,6 @@ def _failure(stack: Stack, seen: Seen, ran: Ran) -> StackError:
     reason = reason_of(said, ran.exit_code)
     if reason == "failed" and (seen.looked is not Looked.D or stack.run_program) and not seen.failed_urns:
         reason = "program_failed"  # each language says it in words of its own
+    if reason == "failed" and (read := reason_of_read(said)) != "read_failed":
+        reason = read  # as of a single resource: nothing at all could be read
     return StackError(message, reason=reason, stage="look")

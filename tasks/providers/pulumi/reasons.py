@@ -54,7 +54,10 @@ _READS = [
     ("read_throttled", r"thrott|rate ?(limit|exceeded)|too many requests|\b429\b|slow ?down|requestlimitexceeded"),
     ("read_denied", r"access ?denied|forbidden|\b403\b|not authori[sz]ed|unauthori[sz]ed|permission"),
     ("read_timed_out", r"time[d -]?out|deadline exceeded|context canceled"),
-    ("read_unreachable", r"connection (refused|reset)|no such host|network|unavailable|\b50[0234]\b|EOF"),
+    (
+        "read_unreachable",
+        r"connection (refused|reset)|(could not|unable to) connect|no such host|network|unavailable|\b50[0234]\b|EOF",
+    ),
 ]
 
 
