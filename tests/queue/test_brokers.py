@@ -69,8 +69,8 @@ def test_a_message_in_a_folder_appears_whole_and_no_binding_is_lost(tmp_path: Pa
         heard: list[int] = []
 
         def look() -> bool:
-            message = queue.get(no_ack=True)
-            heard.extend([message.payload] if message else [])
+            while message := queue.get(no_ack=True):
+                heard.append(message.payload)
             return len(heard) == 100
 
         with Connection("filesystem://", **options) as connection:

@@ -4,7 +4,6 @@ import os
 import signal
 from collections.abc import Iterator
 
-import psutil
 import pytest
 from celery import states
 from celery.exceptions import TaskRevokedError
@@ -13,8 +12,9 @@ from celery.result import AsyncResult
 from sqlalchemy import insert
 
 from tests.servers import RedisServer
+from tests.support.chaos_worker import gone
 from tests.support.stack import ASKER, Flower, Stack
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE_SECONDS, until
 from worker.flow.verbs import resolve
 from worker.ledger.tables import EFFECTS
 from worker.queue.telling import PREFIX, CannotTell, NeedsAttention, RunFailed
@@ -22,11 +22,6 @@ from worker.records import RunState, Verdict
 
 BY_FLOWER = "flower:flower"
 TOLD = ("name", "args", "kwargs", "result", "exception", "worker")
-
-
-def alive(pid: int) -> bool:
-    """Not merely waiting for its exit status to be asked for."""
-    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
 
 
 def result(stack: Stack, run_id: str) -> AsyncResult:
@@ -111,7 +106,7 @@ def test_a_run_deaf_to_its_time_limit_is_ended_with_its_child_and_fails_once(sta
     run = stack.becomes(run_id, RunState.FAILED)
     flower.shows(run_id, "FAILURE")
     assert (run.reason, run.attempts) == ("time_limit", 1)
-    assert not alive(child)
+    until("its child is ended", lambda: gone(child))
 
 
 def test_a_run_cancelled_while_it_runs_is_revoked(stack: Stack, flower: Flower) -> None:
@@ -148,12 +143,12 @@ def test_flowers_button_stops_a_running_run_at_its_boundary_and_kills_nobody(sta
     until("the cancel is asked for", lambda: stack.run(run_id).cancel_requested_by)
     flower.shows(run_id, "STARTED")
     assert stack.run(run_id).state is RunState.RUNNING
-    assert alive(child)
+    assert not gone(child)
     stack.open(run_id)
     flower.shows(run_id, "SUCCESS")
     assert stack.run(run_id).state is RunState.SUCCEEDED, "it came to its end before it looked"
     assert ("run.cancel_requested", BY_FLOWER) in stack.audit(run_id)
-    assert alive(child)
+    assert not gone(child)
 
 
 def test_flowers_button_cancels_a_run_that_listens(stack: Stack, flower: Flower) -> None:
@@ -163,7 +158,7 @@ def test_flowers_button_cancels_a_run_that_listens(stack: Stack, flower: Flower)
     run = stack.becomes(run_id, RunState.CANCELLED)
     flower.shows(run_id, "REVOKED")
     assert run.cancel_requested_by == BY_FLOWER
-    assert alive(child)
+    assert not gone(child)
 
 
 def test_a_run_lost_between_intent_and_outcome_is_a_failure_and_a_retry_starts_afresh(stack: Stack, flower: Flower) -> None:
@@ -250,15 +245,16 @@ def test_inspect_and_control_know_every_job_by_its_name(stack: Stack, flower: Fl
     names = sorted(PREFIX + name for name in stack.house.jobs)
     assert sorted(stack.inspect("registered")) == names
     control = stack.house.celery.control
-    answer = control.rate_limit(PREFIX + "certificates", "10/m", reply=True, limit=1)
+    answer = control.rate_limit(PREFIX + "certificates", "10/m", reply=True, limit=1, timeout=PATIENCE_SECONDS)
     assert answer == [{"one@here": {"ok": "new rate limit set successfully"}}]
-    assert control.rate_limit(PREFIX + "certificates", "", reply=True, limit=1)[0]["one@here"]["ok"]
+    [again] = control.rate_limit(PREFIX + "certificates", "", reply=True, limit=1, timeout=PATIENCE_SECONDS)
+    assert again["one@here"]["ok"]
 
 
 def test_revoking_what_has_ended_or_never_was_changes_nothing(stack: Stack, flower: Flower) -> None:
     run_id = stack.ask()
     flower.shows(run_id, "SUCCESS")
-    replies = stack.house.celery.control.revoke([run_id, "no-such-run"], reply=True, limit=1)
+    replies = stack.house.celery.control.revoke([run_id, "no-such-run"], reply=True, limit=1, timeout=PATIENCE_SECONDS)
     assert replies == [{"one@here": {"ok": f"run {run_id} has ended already: succeeded; no run no-such-run"}}]
     flower.shows(run_id, "SUCCESS")
     assert stack.run(run_id).state is RunState.SUCCEEDED
@@ -272,7 +268,7 @@ def test_async_result_and_flowers_result_page_read_the_ledger(
     stack: Stack, flower: Flower, ends: str, state: str, summary: str
 ) -> None:
     run_id = stack.ask(ends=ends)
-    told = result(stack, run_id).get(timeout=30, propagate=False)
+    told = result(stack, run_id).get(timeout=PATIENCE_SECONDS, propagate=False)
     assert result(stack, run_id).state == state
     assert summary in str(told)
     shown = flower.get(f"/api/task/result/{run_id}?timeout=30")
@@ -290,13 +286,13 @@ def test_async_result_of_a_running_run_times_out_and_of_a_cancelled_one_raises(s
     stack.cancel(run_id)
     stack.becomes(run_id, RunState.CANCELLED)
     with pytest.raises(TaskRevokedError):
-        result(stack, run_id).get(timeout=30)
+        result(stack, run_id).get(timeout=PATIENCE_SECONDS)
     assert result(stack, run_id).state == "REVOKED"
 
 
 def test_nothing_is_kept_in_redis_as_a_result(stack: Stack, flower: Flower, _redis: RedisServer) -> None:  # noqa: PT019 - not its wiping kind
     for ends in ("ok", "error"):
-        result(stack, stack.ask(ends=ends)).get(timeout=30, propagate=False)
+        result(stack, stack.ask(ends=ends)).get(timeout=PATIENCE_SECONDS, propagate=False)
     with _redis.client() as client:
         assert [key for key in client.keys("*") if b"celery-task-meta" in key] == []
 
@@ -308,7 +304,7 @@ def test_after_a_restart_of_the_worker_all_is_told_as_before(stack: Stack, flowe
     assert stack.stop(stack.workers["one"]) == 0
     released = stack.run(run_id)
     assert (released.state, released.attempts) == (RunState.QUEUED, 0)
-    assert flower.state(run_id) in {"RETRY", "RECEIVED"}
+    until("Flower hears of it", lambda: flower.state(run_id) in {"RETRY", "RECEIVED"})
     stack.open(run_id)
     stack.worker()
     flower.shows(run_id, "SUCCESS")

@@ -5,12 +5,12 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
 from tests.servers import RedisServer
+from tests.support.chaos_worker import gone
 from tests.support.stack import Stack
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE_SECONDS, until
 from worker.records import RunState
 
 
@@ -37,10 +37,6 @@ def test_a_run_that_looks_is_released_and_the_next_worker_finishes_it(pool: Stac
     assert pool.stop(pool.workers["two"]) == 0
 
 
-def gone(pid: int) -> bool:
-    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-
-
 @pytest.fixture(scope="module")
 def prefork(_redis: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     _redis.wipe()
@@ -55,7 +51,7 @@ def test_a_run_that_ends_within_the_drain_ends_well(prefork: Stack) -> None:
     worker.send_signal(signal.SIGTERM)
     until("it drains", lambda: "Stopping Pool" in prefork.said("one"))
     prefork.open(run_id)
-    assert worker.wait(30) == 0
+    assert worker.wait(PATIENCE_SECONDS) == 0
     assert prefork.run(run_id).state is RunState.SUCCEEDED
 
 
@@ -81,7 +77,7 @@ def test_a_sigterm_to_the_whole_group_is_a_drain_too(prefork: Stack) -> None:
     prefork.becomes(prefork.ask(), RunState.SUCCEEDED)
     assert not gone(child), "it may hear of it before its parent does"
     os.killpg(worker.pid, signal.SIGTERM)
-    assert worker.wait(30) == 0
+    assert worker.wait(PATIENCE_SECONDS) == 0
     assert (prefork.run(run_id).state, prefork.run(run_id).attempts) == (RunState.QUEUED, 0)
     prefork.cancel(run_id)
 
@@ -91,7 +87,7 @@ def test_flowers_shutdown_is_a_drain_too(prefork: Stack) -> None:
     run_id = prefork.ask(waits=True)
     prefork.at_the_gate(run_id)
     prefork.house.celery.control.shutdown(destination=["three@here"])
-    assert worker.wait(30) == 0
+    assert worker.wait(PATIENCE_SECONDS) == 0
     assert prefork.run(run_id).state is RunState.QUEUED
     prefork.cancel(run_id)
 
@@ -105,7 +101,7 @@ def test_a_child_that_has_done_its_share_is_replaced_also_after_the_main_process
     worker = prefork.worker("five", "--max-tasks-per-child", "1", "-c", "1")
     pids = set()
     for _ in range(3):
-        prefork.house.celery.control.revoke("no-such-run", reply=True, limit=1)
+        prefork.house.celery.control.revoke("no-such-run", reply=True, limit=1, timeout=PATIENCE_SECONDS)
         run_id = prefork.ask()
         prefork.becomes(run_id, RunState.SUCCEEDED)
         pids.add(prefork.at_the_gate(run_id))

@@ -65,5 +65,5 @@ JOB = Job(
     check=check,
     params=Params,
     entry=Member,
-    time_limit=timedelta(seconds=5),
+    time_limit=timedelta(seconds=10),
 )

@@ -63,5 +63,5 @@ def _sleep(gate: Gate) -> None:
 
 
 GATE = Job(name="gate", summary="Stays at its gate", check=check, params=GateParams, entry=Gate, ad_hoc=True)
-HASTY = replace(GATE, name="hasty", time_limit=timedelta(seconds=1))
+HASTY = replace(GATE, name="hasty", time_limit=timedelta(seconds=3))
 """The same in a hurry."""

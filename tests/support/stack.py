@@ -34,12 +34,12 @@ ROOT = Path(__file__).resolve().parents[2]
 ASKER = Actor(ActorKind.CLI, "test")
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 PACE = {
-    "LEASE_SECONDS": "2",
+    "LEASE_SECONDS": "5",
     "HEARTBEAT_SECONDS": "0.2",
     "GRACE_SECONDS": "0.5",
     "SWEEP_SECONDS": "0.2",
     "RELAY_SECONDS": "0.1",
-    "DRAIN_SECONDS": "3",
+    "DRAIN_SECONDS": "5",
     "JOBS": "tests.support.gates:GATE,tests.support.gates:HASTY",
     "LOG_LEVEL": "debug",
 }
@@ -118,15 +118,16 @@ class Stack:
         return process
 
     def _pings(self, node: str) -> bool:
-        return bool(self.inspect("ping", node))
+        # Asked before the worker listens, it is never heard: ask again soon.
+        return bool(self.inspect("ping", node, seconds=1.0))
 
     def _dead(self, process: subprocess.Popen[bytes], name: str) -> bool:
         assert process.poll() is None, self.said(name)[-3000:]
         return False
 
-    def inspect(self, what: str, node: str = "one@here") -> Any:
+    def inspect(self, what: str, node: str = "one@here", *, seconds: float = 30.0) -> Any:
         """What `celery inspect` shows of one worker."""
-        inspector = self.house.celery.control.inspect(destination=[node], timeout=1.0, limit=1)
+        inspector = self.house.celery.control.inspect(destination=[node], timeout=seconds, limit=1)
         return (getattr(inspector, what)() or {}).get(node)
 
     def flower(self, name: str = "flower") -> "Flower":
