@@ -89,7 +89,7 @@ class N8nServer(Server):
     def ready(self) -> bool:
         # Healthy long before its routes are mounted; the settings are served when the editor is.
         try:
-            answer = httpx.get(f"{self.url}/rest/settings", timeout=5, trust_env=False)
+            answer = httpx.get(f"{self.url}/rest/settings", timeout=20, trust_env=False)
         except httpx.TransportError:
             return False
         return answer.status_code == httpx.codes.OK and answer.headers["content-type"].startswith("application/json")
@@ -105,7 +105,7 @@ class N8nServer(Server):
             capture_output=True,
             text=True,
             check=False,
-            timeout=60,
+            timeout=180,
         )
         assert done.returncode == code, f"n8n {' '.join(args)}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done.stdout
@@ -113,14 +113,14 @@ class N8nServer(Server):
     def api(self, method: str, path: str, body: object = None) -> Any:
         """One call of the public API with the owner's key; fails unless it succeeds."""
         headers = {"X-N8N-API-KEY": self.api_key}
-        answer = httpx.request(method, f"{self.url}/api/v1{path}", json=body, headers=headers, timeout=30, trust_env=False)
+        answer = httpx.request(method, f"{self.url}/api/v1{path}", json=body, headers=headers, timeout=90, trust_env=False)
         assert answer.is_success, f"{method} {path}: {answer.status_code} {answer.text}"
         return answer.json() if answer.content else None
 
     @contextmanager
     def as_owner(self) -> Iterator[httpx.Client]:
         """The editor's own calls (`/rest/…`), signed in."""
-        with httpx.Client(base_url=self.url, headers={"browser-id": "tests"}, timeout=30, trust_env=False) as client:
+        with httpx.Client(base_url=self.url, headers={"browser-id": "tests"}, timeout=90, trust_env=False) as client:
             client.cookies = self._session
             if client.get("/rest/login").status_code != httpx.codes.OK:
                 answer = client.post("/rest/login", json={"emailOrLdapLoginId": OWNER["email"], "password": OWNER["password"]})
@@ -130,7 +130,7 @@ class N8nServer(Server):
 
     def set_up_owner(self) -> None:
         """What a person does on the first page of a fresh n8n; and one API key with every scope."""
-        with httpx.Client(base_url=self.url, timeout=30, trust_env=False) as client:
+        with httpx.Client(base_url=self.url, timeout=90, trust_env=False) as client:
             assert client.post("/rest/owner/setup", json=OWNER).status_code == httpx.codes.OK
         self.api_key = self.new_api_key("tests")
         (self.home / "api_key").write_text(self.api_key)

@@ -69,7 +69,7 @@ class PostgresServer(Server):
         self._end(signal.SIGQUIT)
 
     def execute(self, statement: str) -> None:
-        with psycopg.connect(self.conninfo(), autocommit=True, connect_timeout=5) as connection:
+        with psycopg.connect(self.conninfo(), autocommit=True, connect_timeout=30) as connection:
             connection.execute(statement.encode())
 
     def create_database(self, template: str = "template0") -> str:

@@ -1,19 +1,19 @@
 """The servers keep what they promise, and the door to the outside is shut."""
 
-import contextlib
 import shutil
 import socket
 import subprocess
 import sys
 from pathlib import Path
 
-import psutil
 import psycopg
 import pytest
 from kombu import Connection
 
 from tests.servers import PostgresServer, RabbitServer, RedisServer
 from tests.servers.loopback import LoopbackOnly, OutsideWorld
+from tests.support.chaos_worker import gone
+from tests.support.waiting import until
 
 
 def test_redis_keeps_its_messages_over_kill_9_and_loses_them_when_wiped(redis_server: RedisServer) -> None:
@@ -33,7 +33,7 @@ def test_redis_answers_on_its_socket_as_on_its_port_also_after_a_restart(redis_s
     with Connection(redis_server.socket_url) as connection, connection.SimpleQueue("bells") as queue:
         queue.put({"run": 1})
     with Connection(redis_server.url) as connection, connection.SimpleQueue("bells") as queue:
-        assert queue.get(timeout=10).payload == {"run": 1}
+        assert queue.get(timeout=60).payload == {"run": 1}
 
 
 def test_postgresql_keeps_what_was_committed_over_a_crash(postgres_server: PostgresServer) -> None:
@@ -59,7 +59,7 @@ def test_rabbitmq_keeps_persistent_messages_over_kill_9(rabbit_server: RabbitSer
     rabbit_server.kill9()
     rabbit_server.start()
     with Connection(rabbit_server.url) as connection, connection.SimpleQueue("bells") as queue:
-        assert queue.get(timeout=10).payload == {"run": 1}
+        assert queue.get(timeout=60).payload == {"run": 1}
 
 
 def test_a_server_dies_with_the_process_that_started_it(redis_server: RedisServer) -> None:
@@ -71,9 +71,7 @@ def test_a_server_dies_with_the_process_that_started_it(redis_server: RedisServe
     root = Path(__file__).parents[2]
     owner = subprocess.run([sys.executable, "-c", script], cwd=root, capture_output=True, text=True, check=False)
     pid, folder = owner.stdout.split()
-    with contextlib.suppress(psutil.NoSuchProcess):
-        psutil.Process(int(pid)).wait(timeout=10)
-    assert not psutil.pid_exists(int(pid))
+    until("it ends with its owner", lambda: gone(int(pid)))
     shutil.rmtree(folder)
 
 
