@@ -34,7 +34,7 @@ actions = ["revert", "accept"]
 environments = ["production"]
 max_steps = 50
 """
-PACE = {"LEASE_SECONDS": "4", "HEARTBEAT_SECONDS": "0.5", "GRACE_SECONDS": "1", "SWEEP_SECONDS": "0.3", "SCHEDULE_SECONDS": "0.5"}
+PACE = {"LEASE_SECONDS": "8", "HEARTBEAT_SECONDS": "0.5", "GRACE_SECONDS": "1", "SWEEP_SECONDS": "0.3", "SCHEDULE_SECONDS": "0.5"}
 
 
 def estate(lab: Lab, stacks: Sequence[LabStack], more: Mapping[str, Mapping[str, Json]] | None = None) -> str:

@@ -184,7 +184,7 @@ def test_11_a_state_that_is_imported_changes_nothing_in_the_cloud(lab: Lab) -> N
 def test_12_a_scan_that_races_an_update_tells_the_update_as_drift_and_the_state_moved_meanwhile(lab: Lab) -> None:
     stack = lab.stack(servers(a=1, b=2))
     lab.write(stack, servers(a=5, b=2))
-    lab.cloud.turn(answer_seconds=4.0)
+    lab.cloud.turn(answer_seconds=15.0)
     before, writes = lab.state_hash(stack), lab.cloud.counts().writes
     update = lab.start(stack, "up", "--yes", "--skip-preview")
     until("the update writes", lambda: lab.cloud.counts().writes > writes)

@@ -33,7 +33,7 @@ def servers(size: int) -> Program:
 
 
 @contextmanager
-def updating(lab: Lab, *, answer_seconds: float = 3.0) -> Iterator[tuple[LabStack, Running]]:
+def updating(lab: Lab, *, answer_seconds: float = 6.0) -> Iterator[tuple[LabStack, Running]]:
     """An update whose writes have all begun, and of which none is answered."""
     stack = lab.stack(servers(1))
     lab.write(stack, servers(2))
@@ -83,7 +83,7 @@ def test_6_a_killed_cli_leaves_lock_pending_operations_and_providers_in_its_sess
 def test_6b_with_its_parent_dead_the_cli_ends_well_only_if_its_output_is_a_file(lab: Lab, output: str) -> None:
     stack = lab.stack(servers(1))
     lab.write(stack, servers(2))
-    lab.cloud.turn(answer_seconds=3.0)
+    lab.cloud.turn(answer_seconds=6.0)
     before = lab.cloud.counts().writes
     with orphaned(lab, stack, output) as running:
         until("every write has begun", lambda: lab.cloud.counts().writes == before + len(NAMES))

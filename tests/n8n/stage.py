@@ -116,7 +116,7 @@ class Stage:
 
         def called() -> httpx.Response | None:
             headers = {"X-Nightshift-Webhook": word}
-            answer = httpx.post(f"{self.n8n.url}/webhook/{path}", json=body, headers=headers, timeout=30, trust_env=False)
+            answer = httpx.post(f"{self.n8n.url}/webhook/{path}", json=body, headers=headers, timeout=60, trust_env=False)
             return None if answer.status_code == httpx.codes.NOT_FOUND else answer
 
         return until(f"the webhook {path} is mounted", called)

@@ -107,7 +107,7 @@ def test_a_loop_of_five_gets_five_results_each_its_own(stage: Stage, counter: Co
 
 def test_a_wait_that_somebody_resumed_before_takes_no_second_result(stage: Stage, counter: Counter, held: Path) -> None:
     execution, batch = waiting_for(stage, counter, "slow")
-    by_a_person = httpx.post(resume_url(stage, stage.execution(execution)), json={}, trust_env=False)
+    by_a_person = httpx.post(resume_url(stage, stage.execution(execution)), json={}, timeout=60, trust_env=False)
     assert by_a_person.status_code == 200, by_a_person.text
     stage.ended(execution)
     held.touch()
@@ -122,8 +122,8 @@ def test_a_wait_that_somebody_resumed_before_takes_no_second_result(stage: Stage
 def test_a_result_never_resumes_the_next_wait_of_the_execution(stage: Stage, counter: Counter, held: Path) -> None:
     later = wait("Wait for something else", "else")
     execution, batch = waiting_for(stage, counter, "slow", later)
-    httpx.post(resume_url(stage, stage.execution(execution)), json={}, trust_env=False)
-    counter.reached(1, 60)
+    httpx.post(resume_url(stage, stage.execution(execution)), json={}, timeout=60, trust_env=False)
+    assert counter.reached(1, 60)
     waits(stage, execution)
     held.touch()
     row = told(stage, batch, "sent", "failed", "disabled")
