@@ -12,9 +12,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from sqlalchemy.exc import OperationalError
 
-from tests.support.chaos_worker import gone
+from tests.support.chaos_worker import freeze, gone
 from tests.support.effects_ward import Ward, ended, open_ward
 from tests.support.shift import ANA
 from tests.support.waiting import PATIENCE_SECONDS, until
@@ -157,8 +156,8 @@ def test_a_lease_that_ends_under_its_living_owner_is_left_to_it_while_a_step_goe
 
 
 def test_a_frozen_owner_is_waited_for_in_mid_step_and_goes_on_when_it_thaws(ward: Ward) -> None:
-    with begun(ward, by_command=True, before_seconds=0.6, after_seconds=0.2) as (run, victim):
-        freeze(victim, ward)
+    with begun(ward, by_command=True, before_seconds=3.0, after_seconds=0.2) as (run, victim):
+        freeze(victim.pid, ward.house.ledger)
         until("the command ends", lambda: len(ward.lines(run)) == 1)
         for _ in range(20):
             ward.expire(run)
@@ -168,17 +167,6 @@ def test_a_frozen_owner_is_waited_for_in_mid_step_and_goes_on_when_it_thaws(ward
         os.kill(victim.pid, signal.SIGCONT)
         assert victim.wait(PATIENCE_SECONDS) == 0
     assert (ward.troubles(run), ended(ward)[run.id], ward.run(run.id).fence) == ([], "succeeded None", 1)
-
-
-def freeze(victim: "subprocess.Popen[bytes]", ward: Ward) -> None:
-    """Not while it writes: it would keep SQLite's one lock, and everybody would wait for it rather than for its command."""
-    while True:
-        os.kill(victim.pid, signal.SIGSTOP)
-        try:
-            with ward.house.ledger.transaction():
-                return
-        except OperationalError:
-            os.kill(victim.pid, signal.SIGCONT)
 
 
 @pytest.mark.parametrize("stop", ["stop:1", "stop:2", "stop:6"], ids=["claimed", "planned_again", "applied"])

@@ -11,7 +11,7 @@ import pytest
 
 from tests.chaos.conftest import PAIRS
 from tests.support.chaos import Storm, storm
-from tests.support.chaos_worker import gone
+from tests.support.chaos_worker import freeze, gone
 from worker.records import RunState
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -41,7 +41,7 @@ def expire_until(weather: Storm, taken_over: int) -> None:
 @pytest.mark.parametrize("pair", PAIRS, indirect=True)
 def test_a_lease_forced_to_end_under_its_living_owner_gives_one_outcome(hasty: Storm) -> None:
     # Fewer runs than children: the next owner works while the last one does.
-    hasty.enqueue(runs=2, callback=True, sleep_ms=1500, deaf=True)
+    hasty.enqueue(runs=2, callback=True, sleep_ms=4000, deaf=True)
     expire_until(hasty, taken_over=2)
     accounts = hasty.settle()
     assert accounts.troubles() == []
@@ -51,16 +51,21 @@ def test_a_lease_forced_to_end_under_its_living_owner_gives_one_outcome(hasty: S
 
 @pytest.mark.parametrize("pair", PAIRS, indirect=True)
 def test_a_child_frozen_beyond_its_lease_writes_no_second_outcome(weather: Storm) -> None:
-    run_id = weather.enqueue(sleep_ms=1000, callback=True, deaf=True)
+    run_id = weather.enqueue(sleep_ms=3000, callback=True, deaf=True)
     weather.until("it starts", lambda: bool(weather.worker) and len(weather.starts()) == 1)
     _, frozen = weather.starts()[0]
-    os.kill(frozen, signal.SIGSTOP)
+    freeze(frozen, weather.house.ledger)
     weather.until("another has finished it", lambda: weather.run(run_id) == (RunState.SUCCEEDED, 2))
     before = weather.accounts().audit
     os.kill(frozen, signal.SIGCONT)
+
     # The thawed child goes on to its end, and is free for other work again.
-    weather.enqueue(runs=8, sleep_ms=300)
-    weather.until("the thawed child works again", lambda: frozen in [pid for _, pid in weather.starts()[2:]] or gone(frozen))
+    def works_again() -> bool:
+        if weather.count(RunState.QUEUED) == 0:
+            weather.enqueue(runs=8, sleep_ms=300)
+        return frozen in [pid for _, pid in weather.starts()[2:]] or gone(frozen)
+
+    weather.until("the thawed child works again", works_again)
     accounts = weather.settle()
     assert accounts.troubles() == []
     told = [row.verb for row in accounts.audit if row.object_id == run_id]

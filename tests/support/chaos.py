@@ -30,7 +30,7 @@ from worker.wiring import House
 
 ASKER = Actor(ActorKind.CLI, "storm")
 PACE = {
-    "LEASE_SECONDS": "2",
+    "LEASE_SECONDS": "4",
     "HEARTBEAT_SECONDS": "0.4",
     "GRACE_SECONDS": "1",
     "SWEEP_SECONDS": "0.3",

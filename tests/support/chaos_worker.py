@@ -10,6 +10,9 @@ from pathlib import Path
 from typing import Literal
 
 import psutil
+from sqlalchemy.exc import OperationalError
+
+from worker.ledger import Ledger
 
 ROOT = Path(__file__).resolve().parents[2]
 Victim = Literal["child", "main", "group"]
@@ -22,6 +25,17 @@ def gone(pid: int) -> bool:
         return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return True
+
+
+def freeze(pid: int, ledger: Ledger) -> None:
+    """Not while it writes: it would keep SQLite's one lock, and everybody would wait for it."""
+    while True:
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            with ledger.transaction():
+                return
+        except OperationalError:
+            os.kill(pid, signal.SIGCONT)
 
 
 class Worker:
