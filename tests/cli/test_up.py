@@ -38,12 +38,13 @@ def test_up_is_ready_runs_a_job_and_drains(
     assert instance.facts["broker"].startswith(doorbell)
     token_file = Path(instance.facts["token_file"])
     assert stat.S_IMODE(token_file.stat().st_mode) == 0o600
-    answer = httpx.get(f"{instance.facts['url']}/v1/runs", headers={"Authorization": f"Bearer {token_file.read_text().strip()}"})
+    headers = {"Authorization": f"Bearer {token_file.read_text().strip()}"}
+    answer = httpx.get(f"{instance.facts['url']}/v1/runs", headers=headers, timeout=PATIENCE_SECONDS)
     assert answer.status_code == 200
     assert [run["state"] for run in cli.json("run", "command", "--entries", "fine")["runs"]] == ["succeeded"]
     children = instance.children()
     assert instance.end() == 0
-    assert [pid for pid in children if not gone(pid)] == []
+    until("nothing of it is left", lambda: all(map(gone, children)))
 
 
 def test_a_link_signs_in_once_and_up_writes_none_into_a_log(cli: Cli, launch: Launch) -> None:
@@ -51,10 +52,10 @@ def test_a_link_signs_in_once_and_up_writes_none_into_a_log(cli: Cli, launch: La
     until("it tells how to sign in", lambda: "Sign in: nightshift login" in instance.log.read_text())
     assert "/login/" not in instance.log.read_text()
     link = cli("login").strip()
-    with httpx.Client(follow_redirects=True) as browser:
+    with httpx.Client(follow_redirects=True, timeout=PATIENCE_SECONDS) as browser:
         browser.get(link)
         assert browser.get(instance.facts["url"]).status_code == 200
-    assert httpx.get(link).cookies.get("nightshift_session") is None
+    assert httpx.get(link, timeout=PATIENCE_SECONDS).cookies.get("nightshift_session") is None
 
 
 def test_on_a_terminal_up_shows_a_link(cli: Cli) -> None:
