@@ -26,7 +26,7 @@ def benches(stack: ExitStack, rounds: int) -> dict[str, Callable[[], list[Row]]]
         "tls": lambda: tls_row(folder),
         "effects": lambda: effects.compare(folder, postgres(), stack.enter_context(RedisServer()), rounds),
         "approvals": lambda: pages.compare(folder, postgres()),
-        "drift": lambda: drift.compare(folder, drift.STACKS, drift.RESOURCES, rounds=1),
+        "drift": lambda: list(drift.compare(folder, drift.STACKS, drift.RESOURCES, rounds=1)),
         "chaining": lambda: chaining.compare(folder, postgres(), WRITTEN, rounds),
     }
 
