@@ -48,7 +48,7 @@ def keeper_seconds(folder: Path) -> float:
     before = os.times()
     for number in range(20):
         (scratch := folder / f"keeper-{number}").mkdir()
-        run(["true"], cwd=scratch, environment={"PATH": os.defpath}, folder=scratch, deadline=timedelta(seconds=60))
+        run(["/bin/true"], cwd=scratch, environment={"PATH": os.defpath}, folder=scratch, deadline=timedelta(seconds=60))
     after = os.times()
     return (after.children_user + after.children_system - before.children_user - before.children_system) / 20
 
@@ -79,10 +79,10 @@ def compare(folder: Path, stacks: int, resources: int, rounds: int) -> Iterator[
     told = f"{middle(ours):.1f} s for {stacks} x {resources}"
     yield _ratio("Pulumi night, bare loop of D", told, middle(theirs), middle(ours), 1.25)
     yield _ratio("Pulumi night, loop of the same looks", told, middle(whole), middle(ours), 1.5)
-    share = own / (own + others)
-    yield Row(
-        what="Pulumi night, our share of the CPU", ours=f"{own:.1f} s", beside=f"{others:.1f} s", value=share, goal="<= 0.1"
-    )
+    keepers = rounds * (stacks + 3 * len(fleet.drifted)) * keeper_seconds(folder)
+    share = (own + keepers) / (own + others)
+    beside = f"{own + others:.1f} s in all"
+    yield Row(what="Pulumi night, our share of the CPU", ours=f"{own + keepers:.1f} s", beside=beside, value=share, goal="<= 0.1")
     yield Row(what="Pulumi night, s for 500 stacks at this pace", ours=told, value=middle(ours) * 500 / stacks, goal="<= 300")
     yield Row(what="Pulumi night, GB at most", ours=f"{stacks} stacks", value=max(weights) / 1e9, goal="<= 4")
     yield Row(what="One Pulumi stack, s to its verdict", ours=f"{resources} resources", value=first, goal="<= 2")
