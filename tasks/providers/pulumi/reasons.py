@@ -50,6 +50,7 @@ _WHOLE = [
     ("program_failed", _PROGRAM),
 ]
 _READS = [
+    ("read_failed", r"exited prematurely"),  # a provider that died: what gRPC says beside it is not about the cloud
     ("credentials_expired", _CREDENTIALS),
     ("read_throttled", r"thrott|rate ?(limit|exceeded)|too many requests|\b429\b|slow ?down|requestlimitexceeded"),
     ("read_denied", r"access ?denied|forbidden|\b403\b|not authori[sz]ed|unauthori[sz]ed|permission"),
