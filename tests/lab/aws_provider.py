@@ -12,28 +12,17 @@ from pulumi.provider.experimental.server import main
 from tests.lab.aws import PACKAGE, TYPES, VERSION, AwsType
 from tests.lab.resources import walk
 from tests.lab.values import UNKNOWN, plain_map, wrapped
+from worker.demo.plain_provider import PlainProvider
 
 _KINDS = {"add": sdk.PropertyDiffKind.ADD, "delete": sdk.PropertyDiffKind.DELETE, "update": sdk.PropertyDiffKind.UPDATE}
 
 
-class FakeAws(sdk.Provider):
+class FakeAws(PlainProvider):
     """Nothing is replaced, nothing is secret: the shapes are what matters."""
 
     async def get_schema(self, _request: sdk.GetSchemaRequest) -> sdk.GetSchemaResponse:
         resources = {name: {"inputProperties": one.properties, "properties": one.properties} for name, one in TYPES.items()}
         return sdk.GetSchemaResponse(schema=json.dumps({"name": PACKAGE, "version": VERSION, "resources": resources}))
-
-    async def check_config(self, request: sdk.CheckRequest) -> sdk.CheckResponse:
-        return sdk.CheckResponse(inputs=request.new_inputs)
-
-    async def diff_config(self, _request: sdk.DiffRequest) -> sdk.DiffResponse:
-        return sdk.DiffResponse(changes=False)
-
-    async def configure(self, _request: sdk.ConfigureRequest) -> sdk.ConfigureResponse:
-        return sdk.ConfigureResponse(accept_secrets=True, supports_preview=True, accept_resources=True, accept_outputs=False)
-
-    async def check(self, request: sdk.CheckRequest) -> sdk.CheckResponse:
-        return sdk.CheckResponse(inputs=request.new_inputs)
 
     async def diff(self, request: sdk.DiffRequest) -> sdk.DiffResponse:
         olds, news = plain_map(request.old_state), plain_map(request.new_inputs)

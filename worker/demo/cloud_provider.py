@@ -13,6 +13,7 @@ from pulumi.provider.experimental.property_value import PropertyValue
 from pulumi.provider.experimental.server import main
 
 from worker.demo.cloud import Cloud, Properties
+from worker.demo.plain_provider import PlainProvider
 
 PACKAGE, VERSION = "democloud", "1.0.0"
 KINDS = ("Firewall", "Server", "Bucket")
@@ -27,7 +28,7 @@ def schema() -> str:
     return json.dumps({"name": PACKAGE, "version": VERSION, "provider": {}, "resources": kinds})
 
 
-class DemoCloud(sdk.Provider):
+class DemoCloud(PlainProvider):
     """One process of the provider."""
 
     def __init__(self, cloud: Cloud) -> None:
@@ -36,18 +37,6 @@ class DemoCloud(sdk.Provider):
 
     async def get_schema(self, _request: sdk.GetSchemaRequest) -> sdk.GetSchemaResponse:
         return sdk.GetSchemaResponse(schema())
-
-    async def check_config(self, request: sdk.CheckRequest) -> sdk.CheckResponse:
-        return sdk.CheckResponse(inputs=request.new_inputs)
-
-    async def diff_config(self, _request: sdk.DiffRequest) -> sdk.DiffResponse:
-        return sdk.DiffResponse(changes=False)
-
-    async def configure(self, _request: sdk.ConfigureRequest) -> sdk.ConfigureResponse:
-        return sdk.ConfigureResponse(accept_secrets=True, supports_preview=True, accept_resources=True, accept_outputs=False)
-
-    async def check(self, request: sdk.CheckRequest) -> sdk.CheckResponse:
-        return sdk.CheckResponse(inputs=request.new_inputs)
 
     async def diff(self, request: sdk.DiffRequest) -> sdk.DiffResponse:
         old, new = _plain(request.old_state), _plain(request.new_inputs)
