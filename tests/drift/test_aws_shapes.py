@@ -5,15 +5,14 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import boto3
-import httpx
 import pytest
-from moto.server import ThreadedMotoServer
 
 from tasks.errors import StackError
 from tasks.stacks import Looked
 from tests.drift.providing import Looker, References, looker, seen
 from tests.lab.lab import Lab, LabStack
 from tests.lab.program import Program, Resource
+from tests.servers.moto import aws
 
 SECRET = "canary-aws-secret"
 KEYS = {"AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE", "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_DEFAULT_REGION": "us-east-1"}
@@ -23,12 +22,8 @@ Client = Callable[[str], Any]
 
 @pytest.fixture
 def endpoint() -> Iterator[str]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    httpx.post(f"http://{host}:{port}/moto-api/reset")  # what it keeps is this process's, not the server's
-    server.stop()
+    with aws() as address:
+        yield address
 
 
 @pytest.fixture

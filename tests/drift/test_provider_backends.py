@@ -12,7 +12,6 @@ from typing import Any
 import boto3
 import psycopg
 import pytest
-from moto.server import ThreadedMotoServer
 
 from tasks.errors import StackError
 from tasks.providers.pulumi import PulumiStacks
@@ -22,6 +21,7 @@ from tasks.stacks import Backend, Listed, Stack
 from tests.drift.providing import References, looker, mac, seen, servers
 from tests.lab.lab import Lab, LabStack
 from tests.servers import PostgresServer
+from tests.servers.moto import aws
 
 KEYS = {"AWS_ACCESS_KEY_ID": "env:KEY_ID", "AWS_SECRET_ACCESS_KEY": "env:KEY", "AWS_REGION": "us-east-1"}
 VALUES = {"env:KEY_ID": "AKIAIOSFODNN7EXAMPLE", "env:KEY": "canary-s3-secret", "env:TOKEN": "pul-canary"}
@@ -61,14 +61,9 @@ def moved(lab: Lab, stack: LabStack, backend: Backend, environment: Mapping[str,
 @pytest.fixture
 def s3() -> Iterator[str]:
     """Address of an S3 that holds the bucket `states`."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    try:
-        client(f"http://{host}:{port}").create_bucket(Bucket="states")
-        yield f"{host}:{port}"
-    finally:
-        server.stop()
+    with aws() as address:
+        client(address).create_bucket(Bucket="states")
+        yield address.removeprefix("http://")
 
 
 def client(endpoint: str) -> Any:
